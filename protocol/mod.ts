@@ -1,0 +1,42 @@
+/**
+ * What host and card agree on: every byte that crosses the link or lies in shared memory.
+ *
+ * - **Room:** ground floor. Pure TypeScript but for `link/tcp.ts`: no other `Deno.*`.
+ * - **Imports:** nothing outside `protocol/`. **Imported by:** `host/`, `card/`, `tests/`.
+ * - **Spec:** virtio 1.3 §2 and §5.1 to §5.3; PCI Express Base, transaction layer (terms).
+ * - **Needs a wire version bump:** any `layout()` or number in here; the golden tests are the alarm.
+ *
+ * @module
+ */
+export {
+  BackendError,
+  DriverError,
+  LinkError,
+  ProtocolError,
+  UnsupportedRequest,
+} from "./errors.ts";
+export { type Layout, layout, type Values, viewOf } from "./layout.ts";
+export { address64, le16, le32, le64, type Scalar, u8 } from "./scalar.ts";
+export { GOODBYE, type GoodbyeReason } from "./link/goodbye.ts";
+export {
+  type Completer,
+  MESSAGE,
+  type MessageCode,
+  type Requester,
+  type Span,
+  type Transport,
+  type Width,
+} from "./link/types.ts";
+export {
+  BOOT_SIGNAL,
+  DOORBELL,
+  IO_BAR,
+  PLATFORM,
+  postCode,
+  postText,
+  REGISTER_BLOCK_SIZE,
+  REGISTERS,
+} from "./pcie/registers.ts";
+export * as page from "./device_page.ts";
+export { CARD_STATE, type CardState, SHUTDOWN_REASON, type ShutdownReason } from "./device_page.ts";
+export { DRIVER_FAULT, type DriverFault } from "./virtio/faults.ts";
