@@ -39,4 +39,7 @@ export {
 } from "./pcie/registers.ts";
 export * as page from "./device_page.ts";
 export { CARD_STATE, type CardState, SHUTDOWN_REASON, type ShutdownReason } from "./device_page.ts";
+export * as virtioBlock from "./virtio/block.ts";
+export * as virtioConsole from "./virtio/console.ts";
 export { DRIVER_FAULT, type DriverFault } from "./virtio/faults.ts";
+export * as virtioNet from "./virtio/net.ts";
