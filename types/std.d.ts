@@ -61,3 +61,7 @@ declare module "@std/streams" {
     constructor(options?: { readonly allowCR?: boolean });
   }
 }
+
+declare module "@std/text/closest-string" {
+  export function closestString(given: string, possible: readonly string[]): string;
+}

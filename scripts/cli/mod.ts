@@ -1,0 +1,17 @@
+/**
+ * What every command shares: options, exit statuses, progress.
+ *
+ * @module
+ */
+export { CommandError, EXIT, runMain } from "./errors.ts";
+export {
+  type Command,
+  helpText,
+  hostAndPort,
+  type Option,
+  type OptionTable,
+  type OptionValues,
+  parseOptions,
+  wholeNumber,
+} from "./options.ts";
+export { megabytes, withProgress } from "./progress.ts";
