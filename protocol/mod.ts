@@ -27,6 +27,42 @@ export {
   type Transport,
   type Width,
 } from "./link/types.ts";
+export { type Bar, barAddress, barFlags, barKind, barMask, sizedBar } from "./pcie/bar.ts";
+export {
+  capabilities,
+  CAPABILITY,
+  type Capability,
+  CAPABILITY_HEADER,
+  PCI_EXPRESS_CAPABILITY,
+  POWER_MANAGEMENT_CAPABILITY,
+  POWER_NO_SOFT_RESET,
+  POWER_STATE,
+  POWER_STATE_MASK,
+} from "./pcie/capabilities.ts";
+export {
+  MSI_CAPABILITY,
+  MSI_CONTROL,
+  MSI_CONTROL_WRITABLE,
+  MSI_VECTORS,
+  msiGranted,
+  MSIX_CAPABILITY,
+  MSIX_CONTROL,
+  MSIX_CONTROL_WRITABLE,
+  MSIX_ENTRY,
+  MSIX_ENTRY_MASKED,
+} from "./pcie/msi.ts";
+export {
+  BAR_COUNT,
+  barRegister,
+  PCI_COMMAND,
+  PCI_CONFIG_EXTENDED_SIZE,
+  PCI_CONFIG_SIZE,
+  PCI_HEADER_SIZE,
+  PCI_STATUS,
+  TYPE0_CLEARABLE,
+  TYPE0_HEADER,
+  TYPE0_WRITABLE,
+} from "./pcie/pci_config.ts";
 export {
   BOOT_SIGNAL,
   DOORBELL,
