@@ -73,9 +73,20 @@ export {
   REGISTER_BLOCK_SIZE,
   REGISTERS,
 } from "./pcie/registers.ts";
+export { decodeDiagImage, DIAG_IMAGE_MAX, DIAG_MAGIC, encodeDiagImage } from "./diag_image.ts";
+export {
+  decodeExecRequest,
+  encodeExecRequest,
+  encodeExecTrailer,
+  EXEC_PORT,
+  EXEC_REQUEST_MAX,
+  execNonce,
+  type ExecRequest,
+} from "./exec.ts";
 export * as page from "./device_page.ts";
 export { CARD_STATE, type CardState, SHUTDOWN_REASON, type ShutdownReason } from "./device_page.ts";
 export * as virtioBlock from "./virtio/block.ts";
 export * as virtioConsole from "./virtio/console.ts";
 export { DRIVER_FAULT, type DriverFault } from "./virtio/faults.ts";
 export * as virtioNet from "./virtio/net.ts";
+export * as virtioPci from "./virtio/pci.ts";
