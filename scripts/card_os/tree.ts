@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type CpioEntry } from "./cpio.ts";
+import type { CpioEntry } from "./cpio.ts";
 import type { Module } from "./kernel.ts";
 import { TOOL_FILES } from "./packages.ts";
 import { CommandError, EXIT } from "../cli/mod.ts";
