@@ -87,6 +87,36 @@ export * as page from "./device_page.ts";
 export { CARD_STATE, type CardState, SHUTDOWN_REASON, type ShutdownReason } from "./device_page.ts";
 export * as virtioBlock from "./virtio/block.ts";
 export * as virtioConsole from "./virtio/console.ts";
+export { DEVICE_STATUS, nextStatus, type StatusPhase } from "./virtio/device_status.ts";
 export { DRIVER_FAULT, type DriverFault } from "./virtio/faults.ts";
+export {
+  checkAccepted,
+  FEATURE,
+  featureSet,
+  hasFeature,
+  TRANSPORT_FEATURES,
+} from "./virtio/features.ts";
+export {
+  AVAIL_F_NO_INTERRUPT,
+  availableEntry,
+  AVAILABLE_RING_ALIGN,
+  availableRingSize,
+  availEventOffset,
+  checkSplitRing,
+  DESC_F,
+  DESCRIPTOR_TABLE_ALIGN,
+  descriptorTableSize,
+  QUEUE_SIZE_LIMIT,
+  type SplitRing,
+  USED_F_NO_NOTIFY,
+  USED_RING_ALIGN,
+  usedEntry,
+  usedEventOffset,
+  usedRingSize,
+  VIRTQ_DESC,
+  VIRTQ_RING,
+  VIRTQ_USED_ELEM,
+} from "./virtio/ring.ts";
+export { advance, crossed, distance, past } from "./virtio/ring_index.ts";
 export * as virtioNet from "./virtio/net.ts";
 export * as virtioPci from "./virtio/pci.ts";
