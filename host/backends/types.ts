@@ -13,6 +13,8 @@ export interface BlockBackend extends AsyncDisposable {
   readonly readOnly: boolean;
   /** Preferred I/O size in bytes: logical block size of the store, 512 or more. */
   readonly blockSize: number;
+  /** True: `read` is always done when it returns, so it may fill the outgoing batch itself. */
+  readonly synchronous?: boolean;
   /** Returns undefined when done at once (a local file), else a promise. @throws {BackendError} */
   read(sector: number, into: Uint8Array, signal: AbortSignal): void | Promise<void>;
   write(sector: number, from: Uint8Array, signal: AbortSignal): void | Promise<void>;
@@ -59,6 +61,11 @@ export interface NetBackend extends AsyncDisposable {
   open(events: NetEvents): void;
   /** The device can take frames again. */
   resume(): void;
+  /**
+   * What the driver on the card accepted of `offloads`: the backend gives no frame that needs more (a TAP sets its
+   * offload flags). Called when a driver starts; with all of it false when it is gone.
+   */
+  accepted?(offloads: NetOffloads): void;
 }
 export interface NetEvents {
   receive(frame: Uint8Array): boolean;
@@ -82,6 +89,8 @@ export interface ConsoleBackend extends AsyncDisposable {
    */
   open(events: ConsoleEvents): void;
   resume(): void;
+  /** The card opened the port, or closed it (a card that is reset closes it too). */
+  opened?(open: boolean): void;
 }
 export interface ConsoleEvents {
   /** Returns how many of `bytes` were taken; fewer than all means stop until `resume()`, then offer the rest. */
