@@ -13,9 +13,6 @@ export const VENDOR_ID = 0x1af4;
 /** PCI device IDs of modern functions are this plus the virtio device type (§4.1.2.1). */
 export const DEVICE_ID_BASE = 0x1040;
 
-/** PCI capability ID "vendor-specific", which every virtio structure capability has. */
-export const CAPABILITY_ID = 0x09;
-
 /** CAPABILITY.cfg_type (§4.1.4). */
 export const CFG_TYPE = { COMMON: 1, NOTIFY: 2, ISR: 3, DEVICE: 4, PCI: 5 } as const;
 

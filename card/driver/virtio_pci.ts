@@ -1,0 +1,336 @@
+/**
+ * One virtio-pci function, as the card OS sees it (virtio 1.3 §4.1): its registers and their rules, and nothing of the
+ * link. What the host offered comes in as {@linkcode VirtioPciOffer}; what the driver does goes out as
+ * {@linkcode VirtioPciEvents}.
+ *
+ * The driver is foreign: a write of the wrong width, to a read-only field or at the wrong time is dropped, and what it
+ * may not ask for (a feature not offered, a queue that cannot be) is refused here, before anybody hears of it. Reset
+ * takes a round trip to the host, so the status register keeps its old value, as §4.1.4.3.1 allows, until
+ * {@linkcode VirtioPciFunction.resetDone}; whatever the driver writes in between is dropped too.
+ *
+ * @module
+ */
+import {
+  checkAccepted,
+  DEVICE_STATUS,
+  DriverError,
+  le16,
+  le32,
+  nextStatus,
+  type SplitRing,
+  type StatusPhase,
+  u8,
+  virtioPci,
+} from "../../protocol/mod.ts";
+import type { InterruptLine, PciFunction } from "../machine/types.ts";
+import { type BarMap, barMap, virtioPciConfig } from "./virtio_pci_config.ts";
+import { QueueRegisters } from "./virtio_pci_queue.ts";
+
+const { COMMON_CFG, ISR, NO_VECTOR } = virtioPci;
+
+/** A device as the host offers it. */
+export interface VirtioPciOffer {
+  readonly name: string;
+  /** Virtio device type (§5). */
+  readonly type: number;
+  /** Largest size of each queue, a power of two; 0 is a queue that does not exist. At most 64 queues. */
+  readonly queueSizes: readonly number[];
+  /** Offered as it is: nothing is added here. */
+  readonly features: bigint;
+  /** Bytes of device configuration space; fixed for the life of the function. */
+  readonly configLength: number;
+  /** Device configuration space as it is now; read at once, never kept. */
+  deviceConfig(): Uint8Array;
+  /** Changes whenever those bytes changed. */
+  configGeneration(): number;
+}
+
+/** What the driver does. Called from register writes: must not throw. */
+export interface VirtioPciEvents {
+  /** FEATURES_OK was accepted with these features; comes before the status that says so. */
+  featuresAccepted(features: bigint): void;
+  /** The driver enabled a queue; it stays as it is until reset. */
+  queueEnabled(queue: number, ring: SplitRing): void;
+  /** The status byte changed, other than by reset. */
+  statusChanged(status: number): void;
+  /**
+   * DRIVER_OK is set (after `statusChanged`): the device is live. Buffers may have been made available before, without
+   * notification, so look at every enabled queue once.
+   */
+  driverOk(): void;
+  /** The driver asks for a reset. Answer with `resetDone` when nothing touches its memory any more. */
+  resetRequested(): void;
+  /** Available buffer notification for an enabled queue of a live device. */
+  notified(queue: number): void;
+  /** A write to device configuration space; before DRIVER_OK too. */
+  configWritten(offset: number, width: 1 | 2 | 4, value: number): void;
+  /** The driver broke the rules: fault `features` (refused) or `queue-setup` (the device needs a reset now). */
+  refused(error: DriverError, queue: number): void;
+}
+
+/** What the driver may write, and how wide it is. */
+const WRITABLE_WIDTH = {
+  device_feature_select: 4,
+  driver_feature_select: 4,
+  driver_feature: 4,
+  device_status: 1,
+  queue_select: 2,
+  queue_size: 2,
+  queue_enable: 2,
+  queue_desc_low: 4,
+  queue_desc_high: 4,
+  queue_driver_low: 4,
+  queue_driver_high: 4,
+  queue_device_low: 4,
+  queue_device_high: 4,
+} as const satisfies Partial<Record<keyof typeof COMMON_CFG.at, number>>;
+type WritableField = keyof typeof WRITABLE_WIDTH;
+const WRITABLE: ReadonlyMap<number, WritableField> = new Map(
+  (Object.keys(WRITABLE_WIDTH) as WritableField[]).map((field) => [COMMON_CFG.at[field], field]),
+);
+
+export class VirtioPciFunction implements PciFunction {
+  readonly name: string;
+  readonly pciConfig: Uint8Array;
+  readonly barSize: number;
+
+  readonly #offer: VirtioPciOffer;
+  readonly #events: VirtioPciEvents;
+  readonly #memorySize: number;
+  readonly #map: BarMap;
+  readonly #queues: readonly QueueRegisters[];
+  readonly #common = new DataView(new ArrayBuffer(COMMON_CFG.size));
+  #line: InterruptLine | undefined;
+  #isr = 0;
+  #phase: StatusPhase = "reset";
+  #status = 0;
+  #resetting = false;
+  #deviceFeatureSelect = 0;
+  #driverFeatureSelect = 0;
+  /** Words 0 and 1 as the driver wrote them; `#beyond` is not 0 once it wanted a feature above 63. */
+  readonly #driverFeatures = new Uint32Array(2);
+  #beyond = 0;
+  #queueSelect = 0;
+
+  /** `memorySize` bounds the rings: bytes of card memory. */
+  constructor(offer: VirtioPciOffer, events: VirtioPciEvents, memorySize: number) {
+    this.name = offer.name;
+    this.#offer = offer;
+    this.#events = events;
+    this.#memorySize = memorySize;
+    this.#map = barMap(offer.queueSizes.length, offer.configLength);
+    this.#queues = offer.queueSizes.map((size) => new QueueRegisters(size));
+    this.pciConfig = virtioPciConfig(offer.type, this.#map);
+    this.barSize = this.#map.size;
+  }
+
+  /** The INTx line that the machine gave the function; before the OS runs. */
+  connect(line: InterruptLine): void {
+    this.#line = line;
+  }
+
+  /** Device status byte as the driver reads it. */
+  get status(): number {
+    return this.#status;
+  }
+
+  /** True between DRIVER_OK and reset. */
+  get live(): boolean {
+    return this.#phase === "driver_ok" && !this.#resetting;
+  }
+
+  /** Used buffer notification: raises INTx. Does nothing unless the device is live. */
+  queueInterrupt(): void {
+    this.#interrupt(ISR.QUEUE);
+  }
+
+  /** Configuration change notification. The offer already shows the new bytes and generation. */
+  configInterrupt(): void {
+    this.#interrupt(ISR.CONFIG);
+  }
+
+  /** DEVICE_NEEDS_RESET: the device is broken until the driver resets it (§2.1.2). */
+  needsReset(): void {
+    if (this.#status === 0 || this.#status & DEVICE_STATUS.DEVICE_NEEDS_RESET) return;
+    this.#status |= DEVICE_STATUS.DEVICE_NEEDS_RESET;
+    this.#interrupt(ISR.CONFIG);
+  }
+
+  /** The reset that the driver asked for is done: status reads 0. */
+  resetDone(): void {
+    if (!this.#resetting) return;
+    this.#resetting = false;
+    this.#phase = "reset";
+    this.#status = 0;
+    this.#deviceFeatureSelect = 0;
+    this.#driverFeatureSelect = 0;
+    this.#driverFeatures.fill(0);
+    this.#beyond = 0;
+    this.#queueSelect = 0;
+    for (const queue of this.#queues) queue.reset();
+  }
+
+  read(offset: number, width: 1 | 2 | 4): number {
+    const { common, isr, device } = this.#map;
+    if (offset === isr.offset) return this.#readIsr();
+    if (offset < common.length) {
+      this.#render();
+      return get(this.#common, offset, width);
+    }
+    if (offset >= device.offset && offset < device.offset + device.length) {
+      const bytes = this.#offer.deviceConfig();
+      let value = 0;
+      for (let i = width - 1; i >= 0; i--) {
+        value = value * 256 + (bytes[offset - device.offset + i] ?? 0);
+      }
+      return value;
+    }
+    return 0;
+  }
+
+  write(offset: number, width: 1 | 2 | 4, value: number): void {
+    const { common, notify, device } = this.#map;
+    if (offset >= notify.offset && offset < notify.offset + notify.length) {
+      const queue = (offset - notify.offset) / notify.multiplier;
+      if (this.live && this.#queues[queue]?.enabled) this.#events.notified(queue);
+    } else if (offset < common.length) {
+      const field = WRITABLE.get(offset);
+      if (field === undefined || WRITABLE_WIDTH[field] !== width || this.#resetting) return;
+      this.#writeCommon(field, value);
+    } else if (offset >= device.offset && offset + width <= device.offset + device.length) {
+      this.#events.configWritten(offset - device.offset, width, value);
+    }
+  }
+
+  #interrupt(cause: number): void {
+    if (!this.live) return;
+    this.#isr |= cause;
+    this.#line?.set(true);
+  }
+
+  #readIsr(): number {
+    const isr = this.#isr;
+    this.#isr = 0;
+    this.#line?.set(false);
+    return isr;
+  }
+
+  /** Common configuration as it reads now; any offset and width can then be taken from it. */
+  #render(): void {
+    const view = this.#common;
+    const at = COMMON_CFG.at;
+    const queue = this.#queues[this.#queueSelect];
+    le32.set(view, at.device_feature_select, this.#deviceFeatureSelect);
+    le32.set(view, at.device_feature, word(this.#offer.features, this.#deviceFeatureSelect));
+    le32.set(view, at.driver_feature_select, this.#driverFeatureSelect);
+    le32.set(view, at.driver_feature, this.#driverFeatures[this.#driverFeatureSelect] ?? 0);
+    le16.set(view, at.config_msix_vector, NO_VECTOR);
+    le16.set(view, at.num_queues, this.#queues.length);
+    u8.set(view, at.device_status, this.#status);
+    u8.set(view, at.config_generation, this.#offer.configGeneration() & 0xff);
+    le16.set(view, at.queue_select, this.#queueSelect);
+    le16.set(view, at.queue_size, queue?.size ?? 0);
+    le16.set(view, at.queue_msix_vector, NO_VECTOR);
+    le16.set(view, at.queue_enable, queue?.enabled ? 1 : 0);
+    le16.set(view, at.queue_notify_off, queue ? this.#queueSelect : 0);
+    for (let half = at.queue_desc_low; half <= at.queue_device_high; half += 4) {
+      le32.set(view, half, queue?.address(half - at.queue_desc_low) ?? 0);
+    }
+  }
+
+  #writeCommon(field: WritableField, value: number): void {
+    switch (field) {
+      case "device_feature_select":
+        this.#deviceFeatureSelect = value >>> 0;
+        return;
+      case "driver_feature_select":
+        this.#driverFeatureSelect = value >>> 0;
+        return;
+      case "driver_feature":
+        this.#writeFeatures(value >>> 0);
+        return;
+      case "device_status":
+        this.#writeStatus(value);
+        return;
+      case "queue_select":
+        this.#queueSelect = value;
+        return;
+      default:
+        this.#writeQueue(field, value);
+    }
+  }
+
+  #writeFeatures(value: number): void {
+    // Negotiation is over once FEATURES_OK was accepted (§3.1.1).
+    if (this.#status & DEVICE_STATUS.FEATURES_OK) return;
+    if (this.#driverFeatureSelect < 2) this.#driverFeatures[this.#driverFeatureSelect] = value;
+    else this.#beyond |= value;
+  }
+
+  #writeStatus(value: number): void {
+    const next = nextStatus(this.#phase, value);
+    if (next === "reset") return this.#reset();
+    if (next === undefined || next === this.#phase) return;
+    const features = this.#features();
+    if (next === "features_ok") {
+      try {
+        if (this.#beyond) throw new DriverError("features", "Cannot accept features: above bit 63");
+        checkAccepted(this.#offer.features, features);
+      } catch (error) {
+        // Refused by not keeping the bit: the driver reads the status back (§3.1.1 step 6).
+        return this.#events.refused(error as DriverError, 0);
+      }
+    }
+    this.#phase = next;
+    this.#status = value | (this.#status & DEVICE_STATUS.DEVICE_NEEDS_RESET);
+    if (next === "features_ok") this.#events.featuresAccepted(features);
+    this.#events.statusChanged(this.#status);
+    if (next === "driver_ok") this.#events.driverOk();
+  }
+
+  #features(): bigint {
+    return BigInt(this.#driverFeatures[0]!) | BigInt(this.#driverFeatures[1]!) << 32n;
+  }
+
+  #reset(): void {
+    this.#isr = 0;
+    this.#line?.set(false);
+    this.#resetting = true;
+    // Nobody has heard of a device whose status was 0 all along, so there is nothing to wait for.
+    if (this.#status === 0) this.resetDone();
+    else this.#events.resetRequested();
+  }
+
+  #writeQueue(field: WritableField, value: number): void {
+    const queue = this.#queues[this.#queueSelect];
+    // Queues are set up between FEATURES_OK and DRIVER_OK (§3.1.1 step 7), and latched when enabled.
+    if (!queue || queue.sizeMax === 0 || queue.enabled || this.#phase !== "features_ok") return;
+    try {
+      if (field === "queue_size") queue.resize(value);
+      else if (field !== "queue_enable") {
+        queue.setAddress(COMMON_CFG.at[field] - COMMON_CFG.at.queue_desc_low, value >>> 0);
+      } else if (value === 1) {
+        this.#events.queueEnabled(this.#queueSelect, queue.enable(this.#memorySize));
+      }
+    } catch (error) {
+      if (!(error instanceof DriverError)) throw error;
+      // Left alone, the driver would use rings that the device does not see.
+      this.#events.refused(error, this.#queueSelect);
+      this.needsReset();
+    }
+  }
+}
+
+/** 32 bits of a feature set. */
+function word(features: bigint, select: number): number {
+  return select < 2 ? Number((features >> BigInt(32 * select)) & 0xffff_ffffn) : 0;
+}
+
+/** Little-endian bytes of `view`, whatever the alignment; 0 past the end. */
+function get(view: DataView, offset: number, width: number): number {
+  let value = 0;
+  for (let i = width - 1; i >= 0; i--) {
+    value = value * 256 + (offset + i < view.byteLength ? u8.get(view, offset + i) : 0);
+  }
+  return value;
+}
