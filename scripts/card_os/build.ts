@@ -7,9 +7,19 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { megabytes, withProgress } from "../cli/mod.ts";
+import {
+  cachedCardImage,
+  cacheFolder,
+  type CardImage,
+  CommandError,
+  EXIT,
+  type ImageFile,
+  type Manifest,
+  megabytes,
+  RECIPE,
+  withProgress,
+} from "../cli/mod.ts";
 import { PrivateApt } from "./apt.ts";
-import { cacheFolder, type ImageFile, type Manifest, readManifest } from "./cache.ts";
 import { cpio } from "./cpio.ts";
 import { ext4Image } from "./image.ts";
 import { modulesInOrder, unpackKernel } from "./kernel.ts";
@@ -26,8 +36,6 @@ import {
 import { run } from "./run.ts";
 import { initramfsTree, writeRootTree } from "./tree.ts";
 
-/** Raise it when anything here or under `files/` changes what comes out. */
-const RECIPE = 1;
 const ROOT_BYTES = 1024 * 1024 * 1024;
 
 /**
@@ -43,26 +51,20 @@ const CMDLINE = [
   "blake2s_mod_init,digsig_init,init_ftrace_syscalls,slab_sysfs_init",
 ].join(" ");
 
-/** A built image. */
-export interface CardImage {
-  readonly folder: string;
-  readonly manifest: Manifest;
-  /** False when it was in the cache already. */
-  readonly built: boolean;
-}
-
 export interface BuildOptions {
   readonly force?: boolean;
   readonly mirror?: string | undefined;
 }
 
 /** The card image, from the cache or built now. @throws {CommandError} with what is missing */
-export async function cardImage(options: BuildOptions = {}): Promise<CardImage> {
-  const folder = `${cacheFolder()}/card-os`;
+export async function cardImage(
+  options: BuildOptions = {},
+): Promise<CardImage & { readonly built: boolean }> {
   if (!options.force) {
-    const manifest = await readManifest(folder, RECIPE);
-    if (manifest) return { folder, manifest, built: false };
+    const image = await cachedCardImage();
+    if (image) return { ...image, built: false };
   }
+  const folder = `${cacheFolder()}/card-os`;
   await Deno.mkdir(cacheFolder(), { recursive: true });
   const work = await Deno.makeTempDir({ dir: cacheFolder(), prefix: "card-os-" });
   try {
@@ -124,7 +126,9 @@ async function choosePackages(apt: PrivateApt): Promise<{ kernel: Pin; all: Pin[
   const all: Pin[] = [];
   for (const pin of [KERNEL, BUSYBOX, ...TOOLS]) {
     const found = await apt.available(pin) ?? await newestKernel(apt, pin);
-    if (found === undefined) throw new Error(`Cannot find package ${pin.name} in the archive`);
+    if (found === undefined) {
+      throw new CommandError(EXIT.resource, `Cannot find package ${pin.name} in the archive`);
+    }
     if (found.version !== pin.version) {
       console.error(
         `  ${pin.name}: ${pin.version} is gone from the archive, taking ${found.name} ${found.version}`,

@@ -3,6 +3,14 @@
  *
  * @module
  */
+export {
+  cachedCardImage,
+  cacheFolder,
+  type CardImage,
+  type ImageFile,
+  type Manifest,
+  RECIPE,
+} from "./card_image.ts";
 export { CommandError, EXIT, runMain } from "./errors.ts";
 export {
   type Command,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CommandError, EXIT } from "../cli/mod.ts";
+import { CommandError, EXIT } from "./errors.ts";
 
 /** The user's cache folder for knightsbridge: `$XDG_CACHE_HOME/knightsbridge` or `~/.cache/knightsbridge`. */
 export function cacheFolder(): string {
@@ -35,12 +35,23 @@ export interface Manifest {
   readonly files: Readonly<Record<"vmlinux" | "initrd.img" | "root.img", ImageFile>>;
 }
 
-/** Reads a manifest; undefined when there is none that this builder wrote. */
-export async function readManifest(folder: string, recipe: number): Promise<Manifest | undefined> {
+/** Raise it when anything under `scripts/card_os` changes what comes out. */
+export const RECIPE = 1;
+
+/** A built card image. */
+export interface CardImage {
+  readonly folder: string;
+  readonly manifest: Manifest;
+}
+
+/** The card image in the cache; undefined when there is none of today's recipe. */
+export async function cachedCardImage(): Promise<CardImage | undefined> {
+  const folder = `${cacheFolder()}/card-os`;
   try {
     const manifest = JSON.parse(await Deno.readTextFile(`${folder}/manifest.json`)) as Manifest;
-    return manifest.recipe === recipe ? manifest : undefined;
-  } catch {
-    return undefined;
+    return manifest.recipe === RECIPE ? { folder, manifest } : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
+    throw error;
   }
 }
