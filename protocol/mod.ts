@@ -63,6 +63,7 @@ export {
   TYPE0_HEADER,
   TYPE0_WRITABLE,
 } from "./pcie/pci_config.ts";
+export { MAX_SPANS, SpanList } from "./link/span_list.ts";
 export {
   BOOT_SIGNAL,
   DOORBELL,
@@ -87,6 +88,7 @@ export * as page from "./device_page.ts";
 export { CARD_STATE, type CardState, SHUTDOWN_REASON, type ShutdownReason } from "./device_page.ts";
 export * as virtioBlock from "./virtio/block.ts";
 export * as virtioConsole from "./virtio/console.ts";
+export { ChainWalker, type ChainWalkerOptions } from "./virtio/chain.ts";
 export { DEVICE_STATUS, nextStatus, type StatusPhase } from "./virtio/device_status.ts";
 export { DRIVER_FAULT, type DriverFault } from "./virtio/faults.ts";
 export {
@@ -97,9 +99,26 @@ export {
   TRANSPORT_FEATURES,
 } from "./virtio/features.ts";
 export {
+  CHAIN_RECORD,
+  CHAIN_SEGMENT,
+  MIRROR_INDEX_OFFSET,
+  MIRROR_RING_OFFSET,
+  mirrorSize,
+  RECORD_ALIGN,
+} from "./virtio/mirror.ts";
+export {
+  ChainRecord,
+  encodeRecordHeader,
+  minStagingLength,
+  type RecordHeader,
+  recordHeaderSize,
+  recordSize,
+  type Segments,
+} from "./virtio/record.ts";
+export {
   AVAIL_F_NO_INTERRUPT,
-  availableEntry,
   AVAILABLE_RING_ALIGN,
+  availableEntry,
   availableRingSize,
   availEventOffset,
   checkSplitRing,

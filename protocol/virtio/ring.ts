@@ -11,13 +11,11 @@
  * @module
  */
 import { DriverError } from "../errors.ts";
-import { type Layout, layout } from "../layout.ts";
-import { address64, le16, le32, type Scalar } from "../scalar.ts";
-
-type N = Scalar<number>;
+import { layout } from "../layout.ts";
+import { address64, le16, le32 } from "../scalar.ts";
 
 /** §2.7.5. */
-export const VIRTQ_DESC: Layout<{ addr: N; len: N; flags: N; next: N }> = layout({
+export const VIRTQ_DESC = layout({
   addr: address64,
   len: le32,
   flags: le16,
@@ -35,10 +33,10 @@ export const DESC_F = {
 } as const;
 
 /** Fixed head of both rings (§2.7.6, §2.7.8); `idx` counts entries ever put in, mod 2^16. */
-export const VIRTQ_RING: Layout<{ flags: N; idx: N }> = layout({ flags: le16, idx: le16 });
+export const VIRTQ_RING = layout({ flags: le16, idx: le16 });
 
 /** One entry of the used ring (§2.7.8): head of the chain, bytes the device wrote. */
-export const VIRTQ_USED_ELEM: Layout<{ id: N; len: N }> = layout({ id: le32, len: le32 });
+export const VIRTQ_USED_ELEM = layout({ id: le32, len: le32 });
 
 /** `flags` of the available ring: the driver wants no interrupt (without EVENT_IDX only). */
 export const AVAIL_F_NO_INTERRUPT = 1;
