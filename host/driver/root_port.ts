@@ -7,11 +7,14 @@
  *
  * @module
  */
-import { type Completer, MESSAGE, UnsupportedRequest, type Width } from "../../protocol/mod.ts";
+import {
+  type Completer,
+  MESSAGE,
+  MSI_VECTORS,
+  UnsupportedRequest,
+  type Width,
+} from "../../protocol/mod.ts";
 import { SystemMemory } from "./system_memory.ts";
-
-/** MSI vectors that the host enables: one for the card, one for each slot. */
-export const MSI_VECTORS = 32;
 
 /** What the card tells the host by messages. Called while frames are applied: must not throw, must not post. */
 export interface RootPortEvents {

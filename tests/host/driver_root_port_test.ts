@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { MSI_VECTORS, RootPort } from "../../host/driver/root_port.ts";
-import { MESSAGE, UnsupportedRequest } from "../../protocol/mod.ts";
+import { RootPort } from "../../host/driver/root_port.ts";
+import { MESSAGE, MSI_VECTORS, UnsupportedRequest } from "../../protocol/mod.ts";
 
 Deno.test("RootPort dispatches each marked vector once, in order, at the end of the batch", () => {
   const port = new RootPort();
