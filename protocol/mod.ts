@@ -90,6 +90,13 @@ export * as virtioBlock from "./virtio/block.ts";
 export * as virtioConsole from "./virtio/console.ts";
 export { ChainWalker, type ChainWalkerOptions } from "./virtio/chain.ts";
 export { DEVICE_STATUS, nextStatus, type StatusPhase } from "./virtio/device_status.ts";
+export {
+  type BufferSegment,
+  DeviceError,
+  DriverQueue,
+  type DriverQueueOptions,
+  type UsedChain,
+} from "./virtio/driver_queue.ts";
 export { DRIVER_FAULT, type DriverFault } from "./virtio/faults.ts";
 export {
   checkAccepted,

@@ -196,7 +196,8 @@ export class VirtioPciFunction implements PciFunction {
     } else if (offset < common.length) {
       const field = WRITABLE.get(offset);
       if (field === undefined || WRITABLE_WIDTH[field] !== width || this.#resetting) return;
-      this.#writeCommon(field, value);
+      // What lies above the width is noise, and 32 bits may come signed.
+      this.#writeCommon(field, width === 4 ? value >>> 0 : value & (2 ** (8 * width) - 1));
     } else if (offset >= device.offset && offset + width <= device.offset + device.length) {
       this.#events.configWritten(offset - device.offset, width, value);
     }
@@ -241,13 +242,13 @@ export class VirtioPciFunction implements PciFunction {
   #writeCommon(field: WritableField, value: number): void {
     switch (field) {
       case "device_feature_select":
-        this.#deviceFeatureSelect = value >>> 0;
+        this.#deviceFeatureSelect = value;
         return;
       case "driver_feature_select":
-        this.#driverFeatureSelect = value >>> 0;
+        this.#driverFeatureSelect = value;
         return;
       case "driver_feature":
-        this.#writeFeatures(value >>> 0);
+        this.#writeFeatures(value);
         return;
       case "device_status":
         this.#writeStatus(value);
@@ -282,7 +283,8 @@ export class VirtioPciFunction implements PciFunction {
       }
     }
     this.#phase = next;
-    this.#status = value | (this.#status & DEVICE_STATUS.DEVICE_NEEDS_RESET);
+    const own = DEVICE_STATUS.DEVICE_NEEDS_RESET;
+    this.#status = (value & ~own) | (this.#status & own);
     if (next === "features_ok") this.#events.featuresAccepted(features);
     this.#events.statusChanged(this.#status);
     if (next === "driver_ok") this.#events.driverOk();
@@ -308,7 +310,7 @@ export class VirtioPciFunction implements PciFunction {
     try {
       if (field === "queue_size") queue.resize(value);
       else if (field !== "queue_enable") {
-        queue.setAddress(COMMON_CFG.at[field] - COMMON_CFG.at.queue_desc_low, value >>> 0);
+        queue.setAddress(COMMON_CFG.at[field] - COMMON_CFG.at.queue_desc_low, value);
       } else if (value === 1) {
         this.#events.queueEnabled(this.#queueSelect, queue.enable(this.#memorySize));
       }
