@@ -1,0 +1,421 @@
+import { assert, assertEquals } from "@std/assert";
+import { VirtioPciFunction } from "../../card/driver/virtio_pci.ts";
+import { barMap, virtioPciConfig } from "../../card/driver/virtio_pci_config.ts";
+
+// Offsets of §4.1.4.3, typed by hand.
+const DEVICE_FEATURE_SELECT = 0x00;
+const DEVICE_FEATURE = 0x04;
+const DRIVER_FEATURE_SELECT = 0x08;
+const DRIVER_FEATURE = 0x0c;
+const CONFIG_MSIX = 0x10;
+const NUM_QUEUES = 0x12;
+const STATUS = 0x14;
+const GENERATION = 0x15;
+const QUEUE_SELECT = 0x16;
+const QUEUE_SIZE = 0x18;
+const QUEUE_ENABLE = 0x1c;
+const NOTIFY_OFF = 0x1e;
+const DESC = 0x20;
+const DRIVER = 0x28;
+const DEVICE = 0x30;
+const ISR = 0x38;
+const NOTIFY = 0x40;
+const CONFIG = 0x80;
+
+const VERSION_1 = 1n << 32n;
+const OFFERED = VERSION_1 | 1n << 28n | 1n << 29n | 0x20n;
+
+function make(queueSizes: readonly number[] = [256, 0, 64]) {
+  const log: string[] = [];
+  const config = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+  const state = { generation: 0x1ff, line: false };
+  const fn = new VirtioPciFunction(
+    {
+      name: "test",
+      type: 2,
+      queueSizes,
+      features: OFFERED,
+      configLength: config.length,
+      deviceConfig: () => config,
+      configGeneration: () => state.generation,
+    },
+    {
+      featuresAccepted: (features) => log.push(`features ${features.toString(16)}`),
+      queueEnabled: (queue, ring) =>
+        log.push(
+          `queue ${queue}: ${ring.size} ${ring.descriptorTable} ${ring.availableRing} ${ring.usedRing}`,
+        ),
+      statusChanged: (status) => log.push(`status ${status}`),
+      driverOk: () => log.push("driver ok"),
+      resetRequested: () => log.push("reset?"),
+      notified: (queue) => log.push(`notified ${queue}`),
+      configWritten: (offset, width, value) => log.push(`config ${offset} ${width} ${value}`),
+      refused: (error, queue) => log.push(`refused ${error.fault} ${queue}`),
+    },
+    0x10_0000,
+  );
+  fn.connect({ set: (asserted) => state.line = asserted });
+  const took = () => log.splice(0);
+  return { fn, took, state, config };
+}
+type Made = ReturnType<typeof make>;
+
+/** §3.1.1, up to the step named. */
+function accept(fn: VirtioPciFunction, features = OFFERED): number {
+  fn.write(STATUS, 1, 1);
+  fn.write(STATUS, 1, 3);
+  fn.write(DRIVER_FEATURE_SELECT, 4, 0);
+  fn.write(DRIVER_FEATURE, 4, Number(features & 0xffff_ffffn));
+  fn.write(DRIVER_FEATURE_SELECT, 4, 1);
+  fn.write(DRIVER_FEATURE, 4, Number(features >> 32n));
+  fn.write(STATUS, 1, 11);
+  return fn.read(STATUS, 1);
+}
+function setUp(fn: VirtioPciFunction, queue = 0, size = 128, at = 0x1000): void {
+  fn.write(QUEUE_SELECT, 2, queue);
+  fn.write(QUEUE_SIZE, 2, size);
+  fn.write(DESC, 4, at);
+  fn.write(DESC + 4, 4, 0);
+  fn.write(DRIVER, 4, at + 0x1000);
+  fn.write(DRIVER + 4, 4, 0);
+  fn.write(DEVICE, 4, at + 0x2000);
+  fn.write(DEVICE + 4, 4, 0);
+  fn.write(QUEUE_ENABLE, 2, 1);
+}
+function live(): Made {
+  const made = make();
+  accept(made.fn);
+  setUp(made.fn);
+  made.fn.write(STATUS, 1, 15);
+  made.took();
+  return made;
+}
+
+Deno.test("virtioPciConfig() is the type 0 header and capabilities of a modern block device", () => {
+  const config = virtioPciConfig(2, barMap(1, 60));
+  assertEquals(config.length, 256);
+  assertEquals(config.subarray(0, 0x10).toHex(), "f41a4210" + "00001000" + "01000001" + "00000000");
+  assertEquals(config.subarray(0x10, 0x28).toHex(), "01000000" + "00".repeat(20), "I/O BAR 0 only");
+  assertEquals(config.subarray(0x2c, 0x30).toHex(), "f41a4210");
+  assertEquals(config[0x34], 0x40);
+  assertEquals(config[0x3d], 1, "INTA#");
+  // vndr next len type, bar id padding, offset, length, tail
+  assertEquals(
+    config.subarray(0x40, 0x50).toHex(),
+    "09501001" + "00000000" + "00000000" + "38000000",
+  );
+  assertEquals(
+    config.subarray(0x50, 0x64).toHex(),
+    "09641402" + "00000000" + "40000000" + "04000000" + "04000000",
+  );
+  assertEquals(
+    config.subarray(0x64, 0x74).toHex(),
+    "09741003" + "00000000" + "38000000" + "01000000",
+  );
+  assertEquals(
+    config.subarray(0x74, 0x84).toHex(),
+    "09841004" + "00000000" + "80000000" + "3c000000",
+  );
+  assertEquals(config.subarray(0x84, 0x98).toHex(), "09001405" + "00".repeat(16));
+});
+
+Deno.test("virtioPciConfig() gives each device type its PCI class", () => {
+  const classOf = (type: number) =>
+    virtioPciConfig(type, barMap(1, 0)).subarray(0x09, 0x0c).toHex();
+  assertEquals([1, 2, 3, 4].map(classOf), ["000002", "000001", "008007", "00ff00"]);
+});
+
+Deno.test("virtioPciConfig() has no device configuration capability, when there is no configuration", () => {
+  const config = virtioPciConfig(4, barMap(1, 0));
+  assertEquals(config[0x74 + 3], 5);
+});
+
+Deno.test("barMap() gives each queue its own notify address and keeps 256 bytes while it can", () => {
+  assertEquals(barMap(3, 24).size, 256);
+  assertEquals(barMap(16, 128), {
+    common: { offset: 0, length: 0x38 },
+    isr: { offset: 0x38, length: 1 },
+    notify: { offset: 0x40, length: 64, multiplier: 4 },
+    device: { offset: 0x80, length: 128 },
+    size: 256,
+  });
+  assertEquals(barMap(64, 12).notify, { offset: 0x40, length: 128, multiplier: 2 });
+  assertEquals(barMap(64, 12).device.offset, 0xc0);
+  assertEquals(barMap(64, 12).size, 256);
+  assertEquals(barMap(64, 256).size, 512);
+});
+
+Deno.test("VirtioPciFunction comes up step by step as a driver of §3.1.1 does it", () => {
+  const { fn, took } = make();
+  fn.write(STATUS, 1, 0);
+  assertEquals(fn.read(STATUS, 1), 0);
+  assertEquals(took(), [], "a reset of a device in reset is nobody's business");
+  fn.write(STATUS, 1, 1);
+  fn.write(STATUS, 1, 3);
+  assertEquals(took(), ["status 1", "status 3"]);
+  fn.write(DEVICE_FEATURE_SELECT, 4, 0);
+  assertEquals(fn.read(DEVICE_FEATURE, 4), 0x3000_0020);
+  fn.write(DEVICE_FEATURE_SELECT, 4, 1);
+  assertEquals(fn.read(DEVICE_FEATURE, 4), 1);
+  fn.write(DEVICE_FEATURE_SELECT, 4, 2);
+  assertEquals(fn.read(DEVICE_FEATURE, 4), 0);
+  assertEquals(accept(fn), 11);
+  assertEquals(took(), ["features 130000020", "status 11"]);
+  assertEquals(fn.read(NUM_QUEUES, 2), 3);
+  assertEquals(fn.read(CONFIG_MSIX, 2), 0xffff);
+  fn.write(QUEUE_SELECT, 2, 2);
+  assertEquals(fn.read(QUEUE_SIZE, 2), 64);
+  assertEquals(fn.read(NOTIFY_OFF, 2), 2);
+  setUp(fn, 2, 32);
+  assertEquals(fn.read(QUEUE_ENABLE, 2), 1);
+  assertEquals(fn.read(QUEUE_SIZE, 2), 32);
+  assertEquals(took(), ["queue 2: 32 4096 8192 12288"]);
+  fn.write(STATUS, 1, 15);
+  assertEquals(took(), ["status 15", "driver ok"]);
+  assert(fn.live);
+  fn.write(NOTIFY + 2 * 4, 2, 2);
+  assertEquals(took(), ["notified 2"]);
+});
+
+for (
+  const { what, features } of [
+    { what: "a feature that was not offered", features: OFFERED | 1n },
+    { what: "everything but VERSION_1", features: OFFERED & ~VERSION_1 },
+  ]
+) {
+  Deno.test(`FEATURES_OK is not kept, when the driver accepts ${what}`, () => {
+    const { fn, took } = make();
+    assertEquals(accept(fn, features), 3);
+    assertEquals(took(), ["status 1", "status 3", "refused features 0"]);
+    fn.write(STATUS, 1, 0x83);
+    assertEquals(fn.read(STATUS, 1), 0x83);
+    assertEquals(took(), ["status 131"]);
+  });
+}
+
+Deno.test("FEATURES_OK is not kept, when the driver accepts a feature above 63", () => {
+  const { fn, took } = make();
+  fn.write(DRIVER_FEATURE_SELECT, 4, 2);
+  fn.write(DRIVER_FEATURE, 4, 1);
+  assertEquals(accept(fn), 3);
+  assertEquals(took().at(-1), "refused features 0");
+});
+
+Deno.test("driver_feature does not change after FEATURES_OK", () => {
+  const { fn } = make();
+  accept(fn);
+  fn.write(DRIVER_FEATURE_SELECT, 4, 0);
+  fn.write(DRIVER_FEATURE, 4, 0xffff_ffff);
+  assertEquals(fn.read(DRIVER_FEATURE, 4), 0x3000_0020);
+});
+
+Deno.test("device_status drops a write that skips or takes back a step", () => {
+  const { fn, took } = make();
+  for (const status of [2, 8, 11, 4, 15]) fn.write(STATUS, 1, status);
+  assertEquals(fn.read(STATUS, 1), 0);
+  accept(fn);
+  fn.write(STATUS, 1, 3);
+  fn.write(STATUS, 1, 1);
+  assertEquals(fn.read(STATUS, 1), 11);
+  assertEquals(took().filter((line) => line.startsWith("status")), [
+    "status 1",
+    "status 3",
+    "status 11",
+  ]);
+});
+
+for (
+  const { what, act } of [
+    {
+      what: "its size is no power of two",
+      act: (fn: VirtioPciFunction) => fn.write(QUEUE_SIZE, 2, 96),
+    },
+    {
+      what: "its size is above the largest",
+      act: (fn: VirtioPciFunction) => fn.write(QUEUE_SIZE, 2, 512),
+    },
+    { what: "its size is 0", act: (fn: VirtioPciFunction) => fn.write(QUEUE_SIZE, 2, 0) },
+    {
+      what: "its descriptor table is misaligned",
+      act: (fn: VirtioPciFunction) => setUp(fn, 0, 16, 0x1008),
+    },
+    {
+      what: "a ring is outside card memory",
+      act: (fn: VirtioPciFunction) => setUp(fn, 0, 16, 0xfe000),
+    },
+    {
+      what: "an address is absurd",
+      act: (fn: VirtioPciFunction) => {
+        fn.write(DESC + 4, 4, 0xffff_ffff);
+        fn.write(QUEUE_ENABLE, 2, 1);
+      },
+    },
+  ]
+) {
+  Deno.test(`a queue is refused and the device needs a reset, when ${what}`, () => {
+    const { fn, took } = make();
+    accept(fn);
+    took();
+    fn.write(QUEUE_SELECT, 2, 0);
+    act(fn);
+    assertEquals(took(), ["refused queue-setup 0"]);
+    assertEquals(fn.read(QUEUE_ENABLE, 2), 0);
+    assertEquals(fn.read(STATUS, 1), 0x4b);
+  });
+}
+
+Deno.test("queue registers are latched once the queue is enabled, and closed outside set-up", () => {
+  const { fn, took } = make();
+  setUp(fn);
+  assertEquals(fn.read(DESC, 4), 0, "before FEATURES_OK");
+  accept(fn);
+  setUp(fn);
+  setUp(fn, 0, 16, 0x8000);
+  fn.write(QUEUE_ENABLE, 2, 0);
+  assertEquals(fn.read(QUEUE_SIZE, 2), 128);
+  assertEquals(fn.read(DESC, 4), 0x1000);
+  assertEquals(fn.read(QUEUE_ENABLE, 2), 1);
+  fn.write(STATUS, 1, 15);
+  setUp(fn, 2, 16, 0x8000);
+  assertEquals(fn.read(QUEUE_ENABLE, 2), 0, "after DRIVER_OK");
+  assertEquals(took().filter((line) => line.startsWith("queue")).length, 1);
+});
+
+Deno.test("a queue that does not exist reads as size 0 and takes nothing", () => {
+  const { fn, took } = make();
+  accept(fn);
+  took();
+  for (const queue of [1, 3, 0xffff]) {
+    setUp(fn, queue);
+    assertEquals(fn.read(QUEUE_SIZE, 2), 0);
+    assertEquals(fn.read(QUEUE_ENABLE, 2), 0);
+  }
+  assertEquals(took(), []);
+});
+
+Deno.test("notify is dropped, when the device is not live or the queue not enabled", () => {
+  const { fn, took } = make();
+  accept(fn);
+  setUp(fn);
+  took();
+  fn.write(NOTIFY, 2, 0);
+  fn.write(STATUS, 1, 15);
+  took();
+  fn.write(NOTIFY + 8, 2, 2);
+  fn.write(NOTIFY + 1, 2, 0);
+  assertEquals(took(), []);
+  fn.write(NOTIFY, 2, 0);
+  assertEquals(took(), ["notified 0"]);
+});
+
+Deno.test("reset keeps the status until resetDone(), and drops all writes meanwhile", () => {
+  const { fn, took, state } = live();
+  fn.queueInterrupt();
+  fn.write(STATUS, 1, 0);
+  assertEquals(took(), ["reset?"]);
+  assertEquals(state.line, false);
+  assertEquals(fn.read(STATUS, 1), 15);
+  assertEquals(fn.read(ISR, 1), 0);
+  fn.queueInterrupt();
+  fn.write(NOTIFY, 2, 0);
+  fn.write(STATUS, 1, 0);
+  fn.write(STATUS, 1, 0x8f);
+  assertEquals(state.line, false);
+  assertEquals(took(), []);
+  fn.resetDone();
+  assertEquals(fn.read(STATUS, 1), 0);
+  fn.write(QUEUE_SELECT, 2, 0);
+  assertEquals(fn.read(QUEUE_ENABLE, 2), 0);
+  assertEquals(fn.read(QUEUE_SIZE, 2), 256);
+  assertEquals(fn.read(DESC, 4), 0);
+  assertEquals(accept(fn), 11, "and it works again");
+});
+
+Deno.test("resetDone() does nothing, when no reset was asked for", () => {
+  const { fn } = live();
+  fn.resetDone();
+  assertEquals(fn.read(STATUS, 1), 15);
+});
+
+Deno.test("ISR names its causes once, and reading it lowers INTx", () => {
+  const { fn, state } = live();
+  fn.queueInterrupt();
+  fn.configInterrupt();
+  assert(state.line);
+  assertEquals(fn.read(ISR, 1), 3);
+  assertEquals(state.line, false);
+  assertEquals(fn.read(ISR, 1), 0);
+  fn.queueInterrupt();
+  assertEquals(fn.read(ISR, 1), 1);
+});
+
+Deno.test("no interrupt comes before DRIVER_OK", () => {
+  const { fn, state } = make();
+  accept(fn);
+  fn.queueInterrupt();
+  fn.configInterrupt();
+  assertEquals(state.line, false);
+});
+
+Deno.test("needsReset() shows DEVICE_NEEDS_RESET with a configuration interrupt until reset", () => {
+  const { fn, state, took } = live();
+  fn.needsReset();
+  assertEquals(fn.read(STATUS, 1), 0x4f);
+  assert(state.line);
+  assertEquals(fn.read(ISR, 1), 2);
+  fn.needsReset();
+  assertEquals(state.line, false, "once");
+  fn.write(STATUS, 1, 0xcf);
+  assertEquals(fn.read(STATUS, 1), 0xcf);
+  fn.write(STATUS, 1, 0);
+  fn.resetDone();
+  assertEquals(fn.read(STATUS, 1), 0);
+  took();
+});
+
+Deno.test("the driver cannot write DEVICE_NEEDS_RESET itself", () => {
+  const { fn } = make();
+  fn.write(STATUS, 1, 0xc1);
+  assertEquals(fn.read(STATUS, 1), 0x81);
+});
+
+Deno.test("device configuration is read as it is now, and 0 past its end", () => {
+  const { fn, config, state } = make();
+  assertEquals(fn.read(CONFIG, 4), 0x04030201);
+  assertEquals(fn.read(CONFIG + 1, 2), 0x0302);
+  assertEquals(fn.read(CONFIG + 8, 4), 0x0a09);
+  assertEquals(fn.read(CONFIG + 10, 4), 0);
+  config[0] = 0x81;
+  config[3] = 0xff;
+  assertEquals(fn.read(CONFIG, 4), 0xff030281);
+  assertEquals(fn.read(GENERATION, 1), 0xff);
+  state.generation++;
+  assertEquals(fn.read(GENERATION, 1), 0);
+});
+
+Deno.test("device configuration writes are passed on, before DRIVER_OK too", () => {
+  const { fn, took } = make();
+  fn.write(CONFIG + 8, 2, 0x4142);
+  fn.write(CONFIG + 8, 4, 1);
+  fn.write(CONFIG + 10, 1, 1);
+  assertEquals(took(), ["config 8 2 16706"], "only what lies inside");
+});
+
+Deno.test("a read of odd width or place gives the bytes that lie there", () => {
+  const { fn } = make();
+  accept(fn);
+  assertEquals(fn.read(NUM_QUEUES, 4), 0xff0b0003, "num_queues, device_status, config_generation");
+  assertEquals(fn.read(NUM_QUEUES + 1, 2), 0x0b00);
+  assertEquals(fn.read(0xfe, 4), 0);
+});
+
+Deno.test("a write of the wrong width or place does nothing", () => {
+  const { fn, took } = make();
+  fn.write(STATUS, 2, 1);
+  fn.write(STATUS, 4, 1);
+  fn.write(NUM_QUEUES, 2, 7);
+  fn.write(DRIVER_FEATURE + 1, 1, 1);
+  fn.write(0xff, 1, 1);
+  assertEquals([fn.read(STATUS, 1), fn.read(NUM_QUEUES, 2), fn.read(DRIVER_FEATURE, 4)], [0, 3, 0]);
+  assertEquals(took(), []);
+});
