@@ -1,0 +1,200 @@
+/**
+ * A raw disk image, or a block device of the host, as a disk.
+ *
+ * Reads and writes are positioned and synchronous: on cached data they take microseconds, many times less than any
+ * asynchronous call. What can take long (data sync, large discards, zeros written out) does not block the event loop.
+ * Holes stay holes: discards and zeroes punch them where the file system can and `--allow-ffi` is given.
+ *
+ * One process may write an image, or several may read it: the lock is flock(2), and ends with the process.
+ *
+ * @module
+ */
+import { closeSync, fdatasync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { BackendError, virtioBlock } from "../../protocol/mod.ts";
+import { checked, ERRNO } from "./_errno.ts";
+import { type Libc, openLibc } from "./_libc.ts";
+import type { BlockBackend } from "./types.ts";
+
+const { SECTOR_SIZE } = virtioBlock;
+
+/** fallocate(2): KEEP_SIZE with PUNCH_HOLE, or with ZERO_RANGE (which keeps the blocks allocated). */
+const FALLOCATE = { punchHole: 0x3, zeroRange: 0x11 } as const;
+/** Bytes of one fallocate call, and of zeros written at once, before the event loop has its turn. */
+const FALLOCATE_PIECE = 64 * 1024 * 1024;
+const ZEROS_PIECE = 1024 * 1024;
+
+export interface FileBackendOptions {
+  readonly readOnly?: boolean;
+}
+
+export class FileBackend implements BlockBackend {
+  readonly name: string;
+  readonly sectors: number;
+  readonly readOnly: boolean;
+  readonly blockSize: number = SECTOR_SIZE;
+  readonly synchronous = true;
+  readonly #fd: number;
+  readonly #lock: Deno.FsFile;
+  readonly #libc: Libc | undefined;
+  /** Ways of fallocate that this file system has refused. */
+  readonly #unsupported = new Set<number>();
+  #syncs: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  private constructor(path: string, readOnly: boolean, fd: number, lock: Deno.FsFile) {
+    this.name = path;
+    this.readOnly = readOnly;
+    this.#fd = fd;
+    this.#lock = lock;
+    this.sectors = capacity(lock);
+    const ffi = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+    this.#libc = ffi && !readOnly ? openLibc() : undefined;
+  }
+
+  /** @throws {BackendError} if `path` cannot be opened, is not a disk image, or is in use */
+  static open(path: string, { readOnly = false }: FileBackendOptions = {}): FileBackend {
+    let lock: Deno.FsFile | undefined;
+    let fd: number | undefined;
+    try {
+      lock = Deno.openSync(path, { read: true, write: !readOnly });
+      // The lock needs an FsFile and positioned I/O a descriptor number: two opens of one file.
+      fd = openSync(path, readOnly ? "r" : "r+");
+      if (fstatSync(fd).ino !== lock.statSync().ino) throw new Error("it was replaced meanwhile");
+      if (!lock.tryLockSync(!readOnly)) throw new Error("another process uses it");
+      return new FileBackend(path, readOnly, fd, lock);
+    } catch (cause) {
+      lock?.close();
+      if (fd !== undefined) closeSync(fd);
+      throw new BackendError(`Cannot open disk image ${path}: ${reason(cause)}`, { cause });
+    }
+  }
+
+  read(sector: number, into: Uint8Array, _signal: AbortSignal): void {
+    const position = sector * SECTOR_SIZE;
+    let done = 0;
+    try {
+      while (done < into.length) {
+        const count = readSync(this.#fd, into, done, into.length - done, position + done);
+        if (count === 0) throw new Error("the file was cut short");
+        done += count;
+      }
+    } catch (cause) {
+      throw new BackendError(`Cannot read ${this.name}: ${reason(cause)}`, { cause });
+    }
+  }
+
+  write(sector: number, from: Uint8Array, _signal: AbortSignal): void {
+    this.#writeAt(sector * SECTOR_SIZE, from);
+  }
+
+  flush(_signal: AbortSignal): Promise<void> {
+    if (this.readOnly) return Promise.resolve();
+    const sync = new Promise<void>((resolve, reject) => {
+      fdatasync(this.#fd, (cause) => {
+        if (!cause) return resolve();
+        reject(new BackendError(`Cannot sync ${this.name}: ${reason(cause)}`, { cause }));
+      });
+    });
+    this.#syncs = Promise.allSettled([this.#syncs, sync]);
+    return sync;
+  }
+
+  /** A hint: where no hole can be punched, nothing is done. */
+  discard(sector: number, count: number, signal: AbortSignal): void | Promise<void> {
+    return this.#allocate(FALLOCATE.punchHole, sector * SECTOR_SIZE, count * SECTOR_SIZE, signal);
+  }
+
+  writeZeroes(
+    sector: number,
+    count: number,
+    unmap: boolean,
+    signal: AbortSignal,
+  ): void | Promise<void> {
+    const mode = unmap ? FALLOCATE.punchHole : FALLOCATE.zeroRange;
+    const offset = sector * SECTOR_SIZE;
+    const length = count * SECTOR_SIZE;
+    // A file system says at the first call, before anything was changed, that it cannot.
+    const done = this.#allocate(mode, offset, length, signal);
+    return this.#can(mode) ? done : this.#fillZeroes(offset, length, signal);
+  }
+
+  /** Call it when no request is under way; waits for a sync. Idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#syncs;
+    closeSync(this.#fd);
+    this.#lock.close();
+    this.#libc?.[Symbol.dispose]();
+  }
+
+  #can(mode: number): boolean {
+    return this.#libc !== undefined && !this.#unsupported.has(mode);
+  }
+
+  /** fallocate in pieces, the first at once. Does nothing where `mode` is not supported. */
+  #allocate(mode: number, offset: number, length: number, signal: AbortSignal): Done {
+    const first = Math.min(length, FALLOCATE_PIECE);
+    this.#allocatePiece(mode, offset, first);
+    if (first < length && this.#can(mode)) {
+      return this.#allocateRest(mode, offset + first, offset + length, signal);
+    }
+  }
+
+  async #allocateRest(
+    mode: number,
+    start: number,
+    end: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let at = start; at < end; at += FALLOCATE_PIECE) {
+      await setImmediate(undefined, { signal });
+      this.#allocatePiece(mode, at, Math.min(FALLOCATE_PIECE, end - at));
+    }
+  }
+
+  #allocatePiece(mode: number, offset: number, length: number): void {
+    if (length === 0 || !this.#can(mode)) return;
+    const result = this.#libc!.fallocate(this.#fd, mode, offset, length);
+    if (result === -ERRNO.EOPNOTSUPP || result === -ERRNO.ENOSYS) this.#unsupported.add(mode);
+    else checked(result, `free a range of ${this.name}`);
+  }
+
+  async #fillZeroes(offset: number, length: number, signal: AbortSignal): Promise<void> {
+    const zeros = new Uint8Array(Math.min(length, ZEROS_PIECE));
+    for (let at = 0; at < length; at += zeros.length) {
+      this.#writeAt(offset + at, zeros.subarray(0, Math.min(zeros.length, length - at)));
+      await setImmediate(undefined, { signal });
+    }
+  }
+
+  #writeAt(position: number, from: Uint8Array): void {
+    let done = 0;
+    try {
+      while (done < from.length) {
+        done += writeSync(this.#fd, from, done, from.length - done, position + done);
+      }
+    } catch (cause) {
+      throw new BackendError(`Cannot write ${this.name}: ${reason(cause)}`, { cause });
+    }
+  }
+}
+
+type Done = void | Promise<void>;
+
+/** Sectors. By seeking, because a block device has no size in its stat. */
+function capacity(file: Deno.FsFile): number {
+  if (file.statSync().isDirectory) throw new Error("it is a directory");
+  const bytes = file.seekSync(0, Deno.SeekMode.End);
+  if (bytes === 0 || bytes % SECTOR_SIZE !== 0) {
+    throw new Error(`it has ${bytes} bytes, wanted a multiple of ${SECTOR_SIZE}, 512 or more`);
+  }
+  return bytes / SECTOR_SIZE;
+}
+
+function reason(cause: unknown): string {
+  if (cause instanceof Deno.errors.NotFound) return "no such file";
+  if (cause instanceof Deno.errors.PermissionDenied) return "permission denied";
+  return cause instanceof Error ? cause.message : String(cause);
+}

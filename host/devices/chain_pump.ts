@@ -1,0 +1,129 @@
+/**
+ * Takes chains out of one queue, in turns, and gives them back.
+ *
+ * Three things can hold a queue up, and each ends by an event, never by polling: the link is full (`onWritable`), the
+ * handler cannot take the chain now ({@linkcode ChainPump.resume}), or the turn's budget is spent (the next macrotask).
+ * Whatever is given back in one turn is published once.
+ *
+ * Invariant: a chain that was popped is either given back, held by the handler, or the pump's one held chain.
+ *
+ * @module
+ */
+import { clearImmediate, setImmediate } from "node:timers";
+import type { DescriptorChain, DeviceQueue, DeviceSession } from "../driver/virtio_device.ts";
+
+/** What one turn may take before the other devices have theirs. */
+const TURN_CHAINS = 64;
+const TURN_BYTES = 2 * 1024 * 1024;
+
+/**
+ * True: the chain is taken care of. False: it cannot be now; the pump keeps it and offers it again after `resume()`.
+ * A throw fails the device.
+ */
+export type ChainHandler = (chain: DescriptorChain) => boolean;
+
+type State = "idle" | "running" | "blocked" | "full" | "yielded" | "stopped";
+
+export class ChainPump {
+  readonly #session: DeviceSession;
+  readonly #queue: DeviceQueue;
+  readonly #handle: ChainHandler;
+  #state: State = "idle";
+  #held: DescriptorChain | undefined;
+  #resumed = false;
+  #unpublished = false;
+  #immediate: ReturnType<typeof setImmediate> | undefined;
+
+  constructor(session: DeviceSession, queue: DeviceQueue, handle: ChainHandler) {
+    this.#session = session;
+    this.#queue = queue;
+    this.#handle = handle;
+  }
+
+  /** There may be chains. */
+  kick(): void {
+    if (this.#state === "idle") this.#turn();
+  }
+
+  /** What made the handler return false is over. */
+  resume(): void {
+    if (this.#state === "blocked") this.#turn();
+    else if (this.#state === "running") this.#resumed = true;
+  }
+
+  /** Gives `chain` back; `written` counts device-written bytes from its start (virtio 1.3 §2.7.8.2). */
+  give(chain: DescriptorChain, written: number): void {
+    if (this.#state === "stopped") return;
+    this.#queue.push(chain, written);
+    if (this.#unpublished) return;
+    this.#unpublished = true;
+    if (this.#state !== "running") queueMicrotask(this.#publish);
+  }
+
+  /** No chain is touched after this. */
+  stop(): void {
+    this.#state = "stopped";
+    this.#held = undefined;
+    if (this.#immediate !== undefined) clearImmediate(this.#immediate);
+  }
+
+  /** Stops, and marks the device broken for its driver. */
+  fail(error: unknown): void {
+    if (this.#state === "stopped") return;
+    this.stop();
+    this.#session.fail(error);
+  }
+
+  readonly #publish = (): void => {
+    if (this.#state === "stopped" || !this.#unpublished) return;
+    this.#unpublished = false;
+    this.#queue.publish();
+  };
+
+  #turn(): void {
+    this.#state = "running";
+    let next: State;
+    try {
+      next = this.#take();
+    } catch (error) {
+      // What was done before the bad chain is done.
+      this.#publish();
+      this.fail(error);
+      return;
+    }
+    if (this.#stopped()) return;
+    this.#publish();
+    this.#state = next;
+    if (next === "full") this.#session.onWritable(() => this.#continue("full"));
+    if (next === "yielded") this.#immediate = setImmediate(() => this.#continue("yielded"));
+  }
+
+  #continue(from: State): void {
+    if (this.#state === from) this.#turn();
+  }
+
+  /** A method, because a handler may stop the pump while the compiler still believes it runs. */
+  #stopped(): boolean {
+    return this.#state === "stopped";
+  }
+
+  #take(): State {
+    let bytes = TURN_BYTES;
+    for (let chains = TURN_CHAINS; chains > 0 && bytes > 0; chains--) {
+      if (!this.#session.writable) return "full";
+      const chain = this.#held ?? this.#queue.pop();
+      if (chain === undefined) return "idle";
+      this.#held = chain;
+      this.#resumed = false;
+      const taken = this.#handle(chain);
+      if (this.#stopped()) return "stopped";
+      if (taken) {
+        this.#held = undefined;
+        bytes -= chain.readableLength + chain.writableLength;
+      } else if (!this.#resumed) {
+        return "blocked";
+      }
+    }
+    return "yielded";
+  }
+}
