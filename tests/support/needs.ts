@@ -3,8 +3,18 @@
  *
  * @module
  */
+import { O, openLibc } from "../../host/backends/_libc.ts";
 
+/** "tun" is to be asked for after "ffi". */
 type Need = "ffi" | "root" | "tun" | { readonly program: string };
+
+/** Asked by system call: Deno lets nobody look at /dev but with all permissions. */
+function tunOpens(): boolean {
+  using libc = openLibc();
+  const fd = libc.open("/dev/net/tun", O.RDWR);
+  if (fd >= 0) libc.close(fd);
+  return fd >= 0;
+}
 
 /**
  * True, with the reason printed, when something of `needs` is not to be had here: for `Deno.test({ ignore })`.
@@ -31,7 +41,7 @@ async function lack(need: Need): Promise<string | undefined> {
     return Deno.uid() === 0 ? undefined : "not root";
   }
   if (need === "tun") {
-    return await exists("/dev/net/tun") ? undefined : "no /dev/net/tun";
+    return tunOpens() ? undefined : "no /dev/net/tun, or not for this user";
   }
   const run = await Deno.permissions.query({ name: "run", command: need.program });
   if (run.state !== "granted") return `no --allow-run=${need.program}`;
