@@ -62,6 +62,8 @@ export interface MachineEvents {
   stopped(reason: ShutdownReason, detail: string): void;
   /** The card OS wrote its POST port (0x280, 16 bits as two characters, or one byte). */
   postCode(code: number): void;
+  /** The card OS wrote a byte on its first serial port. Called from within the CPU: do little, never throw. */
+  onSerial?(byte: number): void;
 }
 
 export interface Machine extends AsyncDisposable {
@@ -69,6 +71,8 @@ export interface Machine extends AsyncDisposable {
   readonly memory: CardMemory;
   /** Where the host should put the kernel: 4 KiB aligned, with room behind it for any kernel this machine boots. */
   readonly loadAddress: number;
+  /** The last 64 KiB that the card OS wrote on its first serial port, oldest first; a copy. */
+  readonly serialLog?: Uint8Array;
   /** Plugs a function into the PCI bus. Only before `boot`. */
   plug(device: PciFunction): InterruptLine;
   /** Starts the downloaded OS. @throws {BootRefused} */

@@ -1,0 +1,132 @@
+/**
+ * The machine's PCI bus: our functions in, the emulator's own VGA and IDE out.
+ *
+ * A function has one I/O BAR. It must be one in I/O space: there an access ends a block of compiled code, so that an
+ * interrupt may be raised, and memory written, from within it; raising one from a memory-mapped access would deliver it
+ * in the middle of an instruction.
+ *
+ * - **Spec:** PCI Local Bus 3.0 §6.1 and §6.2.5.
+ * - **Invariant:** no access of the card OS, however odd, throws here: it would end the CPU.
+ *
+ * @module
+ */
+import {
+  barFlags,
+  le32,
+  PCI_CONFIG_SIZE,
+  TYPE0_HEADER,
+  u8,
+  viewOf,
+} from "../../../protocol/mod.ts";
+import type { InterruptLine, PciFunction } from "../types.ts";
+import { IsaInterrupts } from "./isa_interrupts.ts";
+import type { Cpu, IoSpace, PciBus } from "./v86_types.ts";
+
+/** Slots 0 and 1 are the host bridge and the ISA bridge; 31 is kept for the machine's own use. */
+const FIRST_SLOT = 2;
+const LAST_SLOT = 30;
+/** Built-in functions that nothing on the card can use: display and IDE controller. */
+const UNWANTED_SLOTS = [0x12, 0x1e];
+/** I/O space from here up has no legacy device in it. */
+const FIRST_PORT = 0xc000;
+const PORTS = 0x1_0000;
+/** INTA#. */
+const PIN_A = 1;
+
+export class V86PciBus {
+  readonly #io: IoSpace;
+  readonly #pci: PciBus;
+  readonly #interrupts: IsaInterrupts;
+  #slot = FIRST_SLOT;
+  #port = FIRST_PORT;
+
+  constructor(cpu: Cpu) {
+    this.#io = cpu.io;
+    this.#pci = cpu.devices.pci;
+    this.#interrupts = new IsaInterrupts(cpu);
+    for (const slot of UNWANTED_SLOTS) {
+      this.#pci.device_spaces[slot << 3] = undefined;
+      this.#pci.devices[slot << 3] = undefined;
+    }
+    ignoreWritesToNothing(this.#pci);
+  }
+
+  /** Bit n: ISA interrupt n is level-triggered. */
+  get levelTriggered(): number {
+    return this.#interrupts.levelTriggered;
+  }
+
+  /** @throws {RangeError} if the bus is full, or the function is not one that fits it */
+  plug(device: PciFunction): InterruptLine {
+    const { name, pciConfig, barSize } = device;
+    if (pciConfig.length !== PCI_CONFIG_SIZE) {
+      throw new RangeError(
+        `Cannot plug ${name}: configuration space of ${pciConfig.length} bytes, wanted ${PCI_CONFIG_SIZE}`,
+      );
+    }
+    if (!(barSize >= 4 && barSize <= 0x1000 && (barSize & (barSize - 1)) === 0)) {
+      throw new RangeError(
+        `Cannot plug ${name}: BAR of ${barSize} bytes, wanted a power of two from 4 to 4096`,
+      );
+    }
+    const port = Math.ceil(this.#port / barSize) * barSize;
+    if (this.#slot > LAST_SLOT || port + barSize > PORTS) {
+      throw new RangeError(`Cannot plug ${name}: the bus is full`);
+    }
+    const { irq, line } = this.#interrupts.allocate();
+    const config = pciConfig.slice();
+    const view = viewOf(config);
+    const at = TYPE0_HEADER.at;
+    const flags = barFlags({ index: 0, kind: "io", prefetchable: false, size: barSize });
+    le32.set(view, at.bar0, port | flags);
+    u8.set(view, at.interrupt_line, irq);
+    u8.set(view, at.interrupt_pin, PIN_A);
+    // The bus moves the ports of a BAR as it finds them when the function is registered, so they come first.
+    registerPorts(this.#io, port, device);
+    this.#pci.register_device({
+      name,
+      pci_id: this.#slot << 3,
+      pci_space: config,
+      pci_bars: [{ size: barSize }],
+    });
+    this.#slot++;
+    this.#port = port + barSize;
+    return line;
+  }
+}
+
+/** One set of handlers a port; an access that would run over the end of the BAR is left to the empty bus. */
+function registerPorts(io: IoSpace, port: number, device: PciFunction): void {
+  for (let offset = 0; offset < device.barSize; offset++) {
+    const wide = offset + 2 <= device.barSize;
+    const long = offset + 4 <= device.barSize;
+    io.register_read(
+      port + offset,
+      device,
+      () => device.read(offset, 1) & 0xff,
+      wide ? () => device.read(offset, 2) & 0xffff : undefined,
+      long ? () => device.read(offset, 4) | 0 : undefined,
+    );
+    io.register_write(
+      port + offset,
+      device,
+      (value) => device.write(offset, 1, value & 0xff),
+      wide ? (value) => device.write(offset, 2, value & 0xffff) : undefined,
+      long ? (value) => device.write(offset, 4, value >>> 0) : undefined,
+    );
+  }
+}
+
+/** Byte and word writes to a slot with nothing in it end the emulator; a bus lets them go by. */
+function ignoreWritesToNothing(pci: PciBus): void {
+  const plugged = (address: number): boolean =>
+    pci.device_spaces[(address >> 8) & 0xffff] !== undefined;
+  const write8 = pci.pci_write8.bind(pci);
+  const write16 = pci.pci_write16.bind(pci);
+  pci.pci_write8 = (address, value) => {
+    if (plugged(address)) write8(address, value);
+  };
+  pci.pci_write16 = (address, value) => {
+    if (plugged(address)) write16(address, value);
+  };
+}

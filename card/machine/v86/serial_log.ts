@@ -1,0 +1,27 @@
+/**
+ * The last bytes that the card OS wrote on its first serial port: what is left of its kernel log when it died.
+ *
+ * @module
+ */
+
+/** Bytes kept. */
+export const SERIAL_LOG_SIZE = 65_536;
+
+export class SerialLog {
+  readonly #ring = new Uint8Array(SERIAL_LOG_SIZE);
+  #written = 0;
+
+  add(byte: number): void {
+    this.#ring[this.#written++ % SERIAL_LOG_SIZE] = byte;
+  }
+
+  /** A copy, oldest byte first. */
+  bytes(): Uint8Array {
+    if (this.#written <= SERIAL_LOG_SIZE) return this.#ring.slice(0, this.#written);
+    const oldest = this.#written % SERIAL_LOG_SIZE;
+    const bytes = new Uint8Array(SERIAL_LOG_SIZE);
+    bytes.set(this.#ring.subarray(oldest));
+    bytes.set(this.#ring.subarray(0, oldest), SERIAL_LOG_SIZE - oldest);
+    return bytes;
+  }
+}

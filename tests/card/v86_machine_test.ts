@@ -1,0 +1,472 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { v86Machine } from "../../card/machine/v86/machine.ts";
+import { BootRefused, type Machine, type PciFunction } from "../../card/machine/types.ts";
+import { postText, type ShutdownReason } from "../../protocol/mod.ts";
+import * as asm from "../support/tiny_kernel.ts";
+
+const MIB = 0x10_0000;
+const memoryBytes = 16 * MIB;
+/** Where tiny kernels leave their results. */
+const RESULT = 0x30_0000;
+
+/** What became of a boot: the POST codes as text, and how it ended. */
+interface Run {
+  readonly codes: string[];
+  readonly stopped: Promise<{ reason: ShutdownReason; detail: string }>;
+}
+
+function download(machine: Machine, file: Uint8Array) {
+  const address = machine.loadAddress;
+  machine.memory.bytes().set(file, address);
+  machine.memory.written(address, address + file.length);
+  return { kernel: { address, length: file.length }, initrd: undefined, cmdline: "" };
+}
+
+function run(machine: Machine, file: Uint8Array, onPost: (text: string) => void = () => {}): Run {
+  const codes: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<{ reason: ShutdownReason; detail: string }>();
+  machine.boot(download(machine, file), {
+    stopped: (reason, detail) => resolve({ reason, detail }),
+    postCode: (code) => {
+      codes.push(postText(code));
+      onPost(postText(code));
+    },
+  });
+  return { codes, stopped: promise };
+}
+
+const result = (machine: Machine, index: number): number =>
+  machine.memory.view().getUint32(RESULT + 4 * index, true);
+
+/** A function that records what happens to it, and reads as what it is told. */
+function recorder(barSize = 16) {
+  const log: string[] = [];
+  let answer = 0;
+  const pciConfig = new Uint8Array(256);
+  pciConfig.set([0xf4, 0x1a, 0x42, 0x10]);
+  const device: PciFunction = {
+    name: "recorder",
+    pciConfig,
+    barSize,
+    read(offset, width) {
+      log.push(`read${width} ${offset}`);
+      return answer;
+    },
+    write: (offset, width, value) => void log.push(`write${width} ${offset} ${value.toString(16)}`),
+  };
+  return { device, log, answer: (value: number) => answer = value };
+}
+
+Deno.test("boot() runs an ELF with the registers of the 32-bit boot protocol", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const kernel = asm.tinyKernel(
+    [0x89, 0x35, ...asm.dword(RESULT)], // mov [RESULT], esi
+    [0x89, 0xe8, 0x09, 0xf8, 0x09, 0xd8], // mov eax, ebp; or eax, edi; or eax, ebx
+    asm.store(RESULT + 4),
+    [0x9c, 0x58], // pushf; pop eax
+    asm.store(RESULT + 8),
+    [0x8c, 0xc8], // mov eax, cs
+    asm.store(RESULT + 12),
+    [0x8c, 0xd8], // mov eax, ds
+    asm.store(RESULT + 16),
+    asm.post("OK"),
+    asm.HALT,
+  );
+  const { codes, stopped } = run(machine, kernel);
+  assertEquals((await stopped).reason, "halted");
+  assertEquals(codes, ["OK"]);
+  assertEquals(result(machine, 0), 0x90000);
+  assertEquals(result(machine, 1), 0, "EBP, EDI and EBX are zero");
+  assertEquals(result(machine, 2) & 0x200, 0, "interrupts are off");
+  assertEquals([result(machine, 3), result(machine, 4)], [0x10, 0x18]);
+  // The zero page that ESI points to, and the command line it points to.
+  assertEquals(machine.memory.view().getUint32(0x90000 + 0x228, true), 0x91000);
+});
+
+const ENDINGS = [
+  { when: "it halts", code: asm.HALT, reason: "halted" },
+  { when: "it halts after PO", code: [...asm.post("PO"), ...asm.HALT], reason: "poweroff" },
+  { when: "it halts after HA", code: [...asm.post("HA"), ...asm.HALT], reason: "halted" },
+  { when: "it halts after RS", code: [...asm.post("RS"), ...asm.HALT], reason: "restart" },
+  {
+    when: "it pulses the reset line of the keyboard controller",
+    code: [...asm.out(0x64, 0xfe, 1), ...asm.SPIN],
+    reason: "restart",
+  },
+  {
+    when: "it writes the reset control register of the chipset",
+    code: [...asm.out(0xcf9, 2, 1), ...asm.out(0xcf9, 6, 1), ...asm.SPIN],
+    reason: "restart",
+  },
+  {
+    when: "it faults three times over",
+    code: [0x0f, 0x01, 0x1d, ...asm.dword(RESULT), 0xcc, ...asm.SPIN], // lidt of zeros; int3
+    reason: "crashed",
+  },
+  {
+    when: "it writes the pvpanic register",
+    code: [0xc6, 0x05, ...asm.dword(0xfd00_0000), 1, ...asm.SPIN], // mov byte [..], 1
+    reason: "crashed",
+  },
+] as const;
+for (const { when, code, reason } of ENDINGS) {
+  Deno.test(`stopped() is called with "${reason}" when ${when}`, async () => {
+    await using machine = await v86Machine({ memoryBytes });
+    const ending = await run(machine, asm.tinyKernel([...code])).stopped;
+    assertEquals(ending.reason, reason);
+    assert(ending.detail.length > 10, ending.detail);
+  });
+}
+
+Deno.test("postCode() takes one byte, and a second one behind it", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const kernel = asm.tinyKernel(
+    asm.out(0x280, 0x41, 1),
+    asm.out(0x281, 0x42, 1),
+    asm.inp(0x280, 2),
+    asm.store(RESULT),
+    asm.HALT,
+  );
+  const { codes, stopped } = run(machine, kernel);
+  await stopped;
+  assertEquals(codes, ["A\0", "AB"]);
+  assertEquals(result(machine, 0), 0x4241);
+});
+
+Deno.test("plug() shows the function in PCI configuration space, with port and line", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  machine.plug(recorder(64).device);
+  machine.plug(recorder(16).device);
+  const kernel = asm.tinyKernel(
+    ...[2, 3].flatMap((slot, i) => [
+      [...asm.pciRead(slot, 0x00), ...asm.store(RESULT + 16 * i)],
+      [...asm.pciRead(slot, 0x10), ...asm.store(RESULT + 16 * i + 4)],
+      [...asm.pciRead(slot, 0x3c), ...asm.store(RESULT + 16 * i + 8)],
+      // Sizing: all ones written, the size's complement read, the address put back.
+      asm.pciWrite(slot, 0x10, 0, 0xffff_ffff, 4),
+      [...asm.pciRead(slot, 0x10), ...asm.store(RESULT + 16 * i + 12)],
+    ]),
+    asm.HALT,
+  );
+  await run(machine, kernel).stopped;
+  assertEquals([0, 1, 2, 3].map((i) => result(machine, i)), [
+    0x1042_1af4,
+    0xc001,
+    0x0105,
+    0xffff_ffc1,
+  ]);
+  assertEquals([4, 5, 6, 7].map((i) => result(machine, i)), [
+    0x1042_1af4,
+    0xc041,
+    0x0109,
+    0xffff_fff1,
+  ]);
+});
+
+Deno.test("plug() leaves no VGA, IDE or network adapter on the bus", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const slots = [0x05, 0x12, 0x1e];
+  const kernel = asm.tinyKernel(
+    ...slots.map((slot, i) => [...asm.pciRead(slot, 0), ...asm.store(RESULT + 4 * i)]),
+    asm.HALT,
+  );
+  await run(machine, kernel).stopped;
+  assertEquals(slots.map((_, i) => result(machine, i)), slots.map(() => 0xffff_ffff));
+});
+
+Deno.test("the CPU goes on when it writes to a PCI slot with nothing in it", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const kernel = asm.tinyKernel(
+    asm.pciWrite(9, 0x04, 0, 7, 1),
+    asm.pciWrite(9, 0x04, 0, 7, 2),
+    asm.pciWrite(9, 0x04, 0, 7, 4),
+    asm.post("OK"),
+    asm.HALT,
+  );
+  const { codes, stopped } = run(machine, kernel);
+  assertEquals((await stopped).reason, "halted");
+  assertEquals(codes, ["OK"]);
+});
+
+Deno.test("a function is accessed with width, offset and unsigned values", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const { device, log, answer } = recorder();
+  machine.plug(device);
+  answer(0xfedc_ba98);
+  const kernel = asm.tinyKernel(
+    asm.out(0xc000, 0xffff_fffe, 4),
+    asm.out(0xc004, 0xffff_fffd, 2),
+    asm.out(0xc007, 0xffff_fffc, 1),
+    [...asm.inp(0xc008, 4), ...asm.store(RESULT)],
+    [...asm.inp(0xc00a, 2), ...asm.store(RESULT + 4)],
+    [...asm.inp(0xc00f, 1), ...asm.store(RESULT + 8)],
+    // Over the end of the BAR: nobody answers.
+    [...asm.inp(0xc00f, 2), ...asm.store(RESULT + 12)],
+    asm.out(0xc00e, 1, 4),
+    asm.HALT,
+  );
+  await run(machine, kernel).stopped;
+  assertEquals(log, [
+    "write4 0 fffffffe",
+    "write2 4 fffd",
+    "write1 7 fc",
+    "read4 8",
+    "read2 10",
+    "read1 15",
+  ]);
+  assertEquals([0, 1, 2, 3].map((i) => result(machine, i)), [0xfedc_ba98, 0xba98, 0x98, 0xffff]);
+});
+
+Deno.test("a function follows its BAR when the card OS moves it", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const { device, log } = recorder();
+  machine.plug(device);
+  const kernel = asm.tinyKernel(
+    asm.pciWrite(2, 0x10, 0, 0xffff_ffff, 4),
+    asm.pciWrite(2, 0x10, 0, 0xe000, 4),
+    asm.out(0xc004, 1, 1),
+    asm.out(0xe004, 2, 1),
+    asm.HALT,
+  );
+  await run(machine, kernel).stopped;
+  assertEquals(log, ["write1 4 2"]);
+});
+
+Deno.test("stopped() says crashed when a function throws in an access", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const { device } = recorder();
+  const broken = { ...device, read: () => assert(false, "no such register") as never };
+  const line = machine.plug(broken);
+  const kernel = asm.tinyKernel(asm.inp(0xc000, 1), asm.HALT);
+  const { reason, detail } = await run(machine, kernel).stopped;
+  assertEquals(reason, "crashed");
+  assert(detail.includes("no such register"), detail);
+  // What the emulator can no longer take goes nowhere.
+  line.set(true);
+  line.set(false);
+  machine.memory.written(0, 4096);
+});
+
+/** Remaps the interrupt controllers to vectors 0x20 and 0x28, and lets through what `mask` leaves. */
+const remapPics = (mask: number): number[] =>
+  [
+    [[0x20, 0x11], [0xa0, 0x11], [0x21, 0x20], [0xa1, 0x28], [0x21, 0x04], [0xa1, 0x02]],
+    [[0x21, 0x01], [0xa1, 0x01], [0x21, mask & 0xff], [0xa1, mask >> 8]],
+  ].flat().flatMap(([port, value]) => asm.out(port!, value!, 1));
+
+const IDT = 0x40_0000;
+/** Builds an IDT whose entry `vector` leads to `handler`, and loads it. */
+const loadIdt = (vector: number, handler: number): number[] => [
+  ...asm.movEax(0x10_0000 | handler & 0xffff),
+  ...asm.store(IDT + 8 * vector),
+  ...asm.movEax((handler & 0xffff_0000 | 0x8e00) >>> 0),
+  ...asm.store(IDT + 8 * vector + 4),
+  ...asm.movEax(0x07ff | (IDT & 0xffff) << 16),
+  ...asm.store(RESULT + 0x100),
+  ...asm.movEax(IDT >>> 16),
+  ...asm.store(RESULT + 0x104),
+  ...[0x0f, 0x01, 0x1d, ...asm.dword(RESULT + 0x100)],
+];
+
+/** The first function's interrupt. */
+const IRQ = 5;
+const HANDLER = asm.CODE + 0x1000;
+
+Deno.test("set() wakes a halted CPU through its interrupt controller", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const { device } = recorder();
+  const line = machine.plug({
+    ...device,
+    read() {
+      line.set(false);
+      return 0;
+    },
+  });
+  const main = [
+    ...loadIdt(0x20 + IRQ, HANDLER),
+    ...remapPics(0xffff & ~(1 << IRQ)),
+    ...asm.post("W1"),
+    ...[...asm.STI, ...asm.HLT, 0xeb, 0xfd], // hlt again after each interrupt
+  ];
+  const handler = [
+    ...asm.inp(0xc000, 1),
+    ...asm.out(0x20, 0x20, 1),
+    ...[0xff, 0x05, ...asm.dword(RESULT)], // inc dword [RESULT]
+    ...asm.post("IR"),
+    ...[0x83, 0x3d, ...asm.dword(RESULT), 2], // cmp dword [RESULT], 2
+    ...[0x74, 0x01], // je over the iret
+    ...asm.IRET,
+    ...asm.HALT,
+  ];
+  const kernel = asm.elf32(asm.CODE, [
+    { address: asm.CODE, bytes: main },
+    { address: HANDLER, bytes: handler },
+  ]);
+  // Raised from within an access the first time, from outside the second.
+  const { codes, stopped } = run(machine, kernel, (text) => {
+    if (text === "W1") line.set(true);
+    else if (result(machine, 0) === 1) setTimeout(() => line.set(true));
+  });
+  await stopped;
+  assertEquals(codes, ["W1", "IR", "IR"]);
+  assertEquals(result(machine, 0), 2);
+});
+
+Deno.test("set() leaves a shared line high while one of its functions asserts it", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const lines = Array.from({ length: 10 }, () => machine.plug(recorder().device));
+  // Slots 2 and 11 share: with the lines used up the tenth function gets the first one again.
+  const readPending = (
+    at: number,
+  ) => [...asm.out(0x20, 0x0a, 1), ...asm.inp(0x20, 1), ...asm.store(at)];
+  const kernel = asm.tinyKernel(
+    [...asm.pciRead(2, 0x3c), ...asm.store(RESULT)],
+    [...asm.pciRead(11, 0x3c), ...asm.store(RESULT + 4)],
+    remapPics(0xffff),
+    ...["A1", "A2", "A3", "A4"].map((text, i) => [
+      ...asm.post(text),
+      ...readPending(RESULT + 8 + 4 * i),
+    ]),
+    asm.HALT,
+  );
+  const [first, last] = [lines[0]!, lines[9]!];
+  const steps: Record<string, () => void> = {
+    A1: () => first.set(true),
+    A2: () => last.set(true),
+    A3: () => first.set(false),
+    A4: () => last.set(false),
+  };
+  await run(machine, kernel, (text) => steps[text]!()).stopped;
+  assertEquals([result(machine, 0), result(machine, 1)], [0x0105, 0x0105]);
+  assertEquals([2, 3, 4, 5].map((i) => result(machine, i) >> IRQ & 1), [1, 1, 1, 0]);
+});
+
+Deno.test("written() drops code compiled from the bytes before", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const CALLED = asm.CODE + 0x2000;
+  const main = [
+    ...[0xb9, ...asm.dword(3_000_000)], // mov ecx, calls before GO: enough for it to be compiled
+    ...[0xe8, ...asm.dword(0x2000 - 10)], // again: call CALLED
+    ...[0x83, 0xf8, 0x01], // cmp eax, 1
+    ...[0x75, 0x12], // jne changed
+    ...[0xe2, 0xf4], // loop again
+    ...asm.post("GO"), // (12 bytes)
+    ...[0xeb, 0xe6], // jmp again
+    ...[0x90, 0x90], // (changed)
+    ...asm.store(RESULT),
+    ...asm.HALT,
+  ];
+  const kernel = asm.elf32(asm.CODE, [
+    { address: asm.CODE, bytes: main },
+    { address: CALLED, bytes: [...asm.movEax(1), ...asm.RET] },
+  ]);
+  const { stopped } = run(machine, kernel, () => {
+    machine.memory.bytes().set(asm.dword(2), CALLED + 1);
+    machine.memory.written(CALLED + 1, CALLED + 5);
+  });
+  await stopped;
+  assertEquals(result(machine, 0), 2);
+});
+
+Deno.test("serialLog has what went out of the first serial port, and onSerial() each byte", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const text = "early log\n";
+  const kernel = asm.tinyKernel(
+    ...[...text].map((c) => asm.out(0x3f8, c.charCodeAt(0), 1)),
+    asm.HALT,
+  );
+  let heard = "";
+  await new Promise<void>((resolve) =>
+    machine.boot(download(machine, kernel), {
+      stopped: () => resolve(),
+      postCode: () => {},
+      onSerial: (byte) => heard += String.fromCharCode(byte),
+    })
+  );
+  assertEquals(heard, text);
+  assertEquals(new TextDecoder().decode(machine.serialLog), text);
+});
+
+Deno.test("requestShutdown() presses Ctrl-Alt-Del, and the halt after it is a power off", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const kernel = asm.tinyKernel(
+    asm.out(0x60, 0xf4, 1), // enable scanning
+    [...asm.inp(0x60, 1), ...asm.post("KB")], // its acknowledgement
+    [0xbf, ...asm.dword(RESULT)], // mov edi, RESULT
+    [0xe4, 0x64, 0xa8, 0x01, 0x74, 0xfa], // poll: in al, 0x64; test al, 1; jz poll
+    [0xe4, 0x60, 0xaa], // in al, 0x60; stosb
+    [0x3c, 0x9d, 0x75, 0xf3], // until Ctrl is released: cmp al, 0x9d; jne poll
+    asm.HALT,
+  );
+  const { stopped } = run(machine, kernel, () => setTimeout(() => machine.requestShutdown()));
+  assertEquals((await stopped).reason, "poweroff");
+  assertEquals(
+    machine.memory.bytes().slice(RESULT, RESULT + 8),
+    new Uint8Array([0x1d, 0x38, 0xe0, 0x53, 0xe0, 0xd3, 0xb8, 0x9d]),
+  );
+});
+
+Deno.test("two machines run side by side", async () => {
+  await using one = await v86Machine({ memoryBytes });
+  await using other = await v86Machine({ memoryBytes });
+  const runs = [["01", one], ["02", other]] as const;
+  const all = runs.map(([text, machine]) =>
+    run(
+      machine,
+      asm.tinyKernel(asm.movEax(text.charCodeAt(1)), asm.store(RESULT), asm.post(text), asm.HALT),
+    )
+  );
+  for (const { stopped } of all) await stopped;
+  assertEquals(all.map(({ codes }) => codes), [["01"], ["02"]]);
+  assertEquals([result(one, 0), result(other, 0)], [0x31, 0x32]);
+});
+
+const RUNNING = [
+  { what: "was never booted", code: undefined },
+  { what: "is busy", code: [...asm.post("GO"), ...asm.SPIN] },
+  { what: "is idle", code: [...asm.post("GO"), ...asm.STI, ...asm.HLT, 0xeb, 0xfd] },
+] as const;
+for (const { what, code } of RUNNING) {
+  Deno.test(`a machine that ${what} leaves nothing behind when disposed`, async () => {
+    const machine = await v86Machine({ memoryBytes });
+    let stopped = false;
+    if (code !== undefined) {
+      await new Promise<void>((resolve) => {
+        const { stopped: end } = run(
+          machine,
+          asm.tinyKernel(remapPics(0xffff), [...code]),
+          () => resolve(),
+        );
+        end.then(() => stopped = true);
+      });
+      // A few slices later it is in the middle of what it does.
+      for (let i = 0; i < 3; i++) await new Promise((resolve) => setTimeout(resolve));
+    }
+    await machine[Symbol.asyncDispose]();
+    assertEquals(stopped, false);
+  });
+}
+
+Deno.test("memory of a new machine reads as zeros", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  assertEquals(machine.memory.size, memoryBytes);
+  assertEquals(machine.memory.bytes().findIndex((byte) => byte !== 0), -1);
+});
+
+Deno.test("v86Machine() refuses memory it cannot have", async () => {
+  for (const bad of [0, MIB, 3 * MIB + 4096, 2048 * MIB, NaN]) {
+    await assertRejects(() => v86Machine({ memoryBytes: bad }), RangeError, "whole MiB");
+  }
+});
+
+Deno.test("boot() and plug() refuse a machine that has booted, and boot() a file that is no kernel", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const events = { stopped: () => {}, postCode: () => {} };
+  const wrong = download(machine, new TextEncoder().encode("#!/bin/sh\n"));
+  assertThrows(() => machine.boot(wrong, events), BootRefused, "no kernel");
+  // A refused boot is no boot.
+  const right = download(machine, asm.tinyKernel(asm.HALT));
+  machine.boot(right, events);
+  assertThrows(() => machine.boot(right, events), TypeError, "has booted");
+  assertThrows(() => machine.plug(recorder().device), TypeError, "has booted");
+});
