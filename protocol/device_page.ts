@@ -73,7 +73,11 @@ export const CARD_SLOT = layout({
 /** Card page queue: one row a queue at QUEUES_OFFSET. Addresses are bus addresses in the system memory window. */
 export const CARD_QUEUE = layout({
   size_max: le16,
-  /** The card sends MSI when its posted available index passes this one, as with virtio's event index. */
+  /**
+   * The card sends MSI for every mirror index it posts that is past this one (by at most half of 2^16); the host moves
+   * it ahead to have none. Not once per crossing, as virtio's event index: a link has latency, and a record posted
+   * while the host's move is still under way would wait for another round trip.
+   */
   msi_event: le16,
   staging_length: le32,
   mirror_address: address64,

@@ -1,0 +1,330 @@
+/**
+ * The virtqueue mirror, card end: walks the chains that the card OS's driver makes available, offers each to the host
+ * as a chain record, and takes back what the host used (architecture §6; virtio 1.3 §2.7).
+ *
+ * Neither side is trusted. The driver may write anything into its rings: a broken rule ends this queue with one
+ * {@linkcode DriverError}. The host may return anything: an id that is not in flight is counted and ignored.
+ *
+ * Back-pressure: with no room in staging, or a link that wants no more, the rest of the available ring waits, and
+ * goes on by itself when chains come back or the link is writable again.
+ *
+ * @module
+ */
+import {
+  advance,
+  AVAIL_F_NO_INTERRUPT,
+  availableEntry,
+  availEventOffset,
+  ChainWalker,
+  checkSplitRing,
+  crossed,
+  distance,
+  DriverError,
+  le16,
+  le32,
+  minStagingLength,
+  type Requester,
+  type SplitRing,
+  USED_F_NO_NOTIFY,
+  usedEntry,
+  usedEventOffset,
+  VIRTQ_RING,
+  VIRTQ_USED_ELEM,
+} from "../../protocol/mod.ts";
+import type { CardMemory } from "../machine/types.ts";
+import { type MirrorRow, MirrorWriter } from "./mirror_writer.ts";
+import { NO_PIECE, Staging } from "./staging.ts";
+
+export type { MirrorRow } from "./mirror_writer.ts";
+
+export interface QueueMirrorOptions {
+  readonly requester: Requester;
+  readonly memory: CardMemory;
+  readonly ring: SplitRing;
+  /** INDIRECT_DESC and EVENT_IDX, as negotiated. */
+  readonly indirect: boolean;
+  readonly eventIndex: boolean;
+  readonly row: MirrorRow;
+  /** Ring indices to begin with; 0 for a queue that was just set up. */
+  readonly indices?: { readonly available: number; readonly used: number };
+  /** Sends the slot's MSI. */
+  sendMsi(): void;
+  /** The driver broke a rule. Called once; the mirror does nothing any more. */
+  failed(error: DriverError): void;
+}
+
+/** What is known of a head: not in flight, or owed to a host that restarted, or else its piece of staging. */
+const IDLE = -1;
+const OWED = -2;
+
+export class QueueMirror {
+  readonly #requester: Requester;
+  readonly #memory: CardMemory;
+  readonly #ring: SplitRing;
+  readonly #eventIndex: boolean;
+  readonly #options: QueueMirrorOptions;
+  readonly #walker: ChainWalker;
+  #staging: Staging;
+  #writer: MirrorWriter;
+  /** Next entry of the available ring to walk; next entry of the used ring to take. */
+  #available: number;
+  #used: number;
+  /** Used index at the last decision on an interrupt. */
+  #signalled: number;
+  /** By head: IDLE, OWED or a piece of staging; and when it was walked, for {@linkcode reoffer}. */
+  readonly #heads: Int32Array;
+  readonly #order: Float64Array;
+  #walked = 0;
+  #inFlight = 0;
+  /** Heads to offer again, the oldest last. */
+  #owed: number[] = [];
+  /** Waits for staging or for the link. */
+  #stalled = false;
+  #waitsForLink = false;
+  #stopped = false;
+  #strayUsed = 0;
+
+  /**
+   * Posts the mirror index at once, so that nothing an earlier driver left in the mirror counts: make it before the
+   * host is told of the queue.
+   * @throws {DriverError} `queue-setup`, for what the driver set up
+   * @throws {RangeError} for a staging area of the host that cannot hold one chain
+   */
+  constructor(options: QueueMirrorOptions) {
+    const { ring, memory, indices = { available: 0, used: 0 } } = options;
+    checkSplitRing(ring, memory.size);
+    this.#requester = options.requester;
+    this.#memory = memory;
+    this.#ring = ring;
+    this.#eventIndex = options.eventIndex;
+    this.#options = options;
+    this.#walker = new ChainWalker({
+      ring,
+      memorySize: memory.size,
+      indirect: options.indirect,
+      capacity: 2 * ring.size,
+    });
+    this.#available = indices.available;
+    this.#used = this.#signalled = indices.used;
+    this.#heads = new Int32Array(ring.size).fill(IDLE);
+    this.#order = new Float64Array(ring.size);
+    this.#staging = this.#newStaging(options.row);
+    this.#writer = this.#newWriter(options.row, this.#available);
+    this.#writer.postIndex();
+  }
+
+  /** Chains that the host has, or will be offered again. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Used elements of the host that named no chain in flight. */
+  get strayUsed(): number {
+    return this.#strayUsed;
+  }
+
+  /** Used index, and mirror index of the next record: what the host page says of the queue. */
+  get indices(): { readonly available: number; readonly used: number } {
+    return { available: this.#writer.index, used: this.#used };
+  }
+
+  /** Available buffer notification from the driver: offers every new chain to the host. */
+  kick(): void {
+    if (this.#stopped) return;
+    const view = this.#memory.view();
+    this.#takeUsed(view);
+    const bytes = this.#memory.bytes();
+    try {
+      this.#offer(view, bytes);
+    } catch (error) {
+      if (!(error instanceof DriverError)) throw error;
+      this.#writer.post(bytes, this.#walker);
+      this.#stopped = true;
+      this.#options.failed(error);
+    }
+  }
+
+  /** The host rang: takes back what it used. True when the driver wants an interrupt for it. */
+  used(): boolean {
+    if (this.#stopped) return false;
+    const view = this.#memory.view();
+    this.#takeUsed(view);
+    this.#writer.msiEventChanged();
+    const interrupt = this.#wantsInterrupt(view);
+    this.#signalled = this.#used;
+    if (this.#stalled) this.kick();
+    return interrupt;
+  }
+
+  /** The host may have moved `msi_event`: sends the MSI that it waits for if the record was posted before. */
+  msiEventChanged(): void {
+    if (!this.#stopped) this.#writer.msiEventChanged();
+  }
+
+  /**
+   * A host that restarted has new memory and knows no chain: offers it, in their first order, all that are not used.
+   * As with a new mirror, before the host is told of the queue.
+   */
+  reoffer(row: MirrorRow): void {
+    if (this.#stopped) return;
+    this.#takeUsed(this.#memory.view());
+    this.#staging = this.#newStaging(row);
+    const owed: number[] = [];
+    for (let head = 0; head < this.#ring.size; head++) {
+      if (this.#heads[head] === IDLE) continue;
+      this.#heads[head] = OWED;
+      owed.push(head);
+    }
+    this.#owed = owed.sort((a, b) => this.#order[b]! - this.#order[a]!);
+    this.#writer = this.#newWriter(row, advance(this.#available, -owed.length));
+    this.#writer.postIndex();
+    this.kick();
+  }
+
+  /** Device reset, or the machine is gone: nothing is read, written or sent any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Walks and posts until nothing is left, or the driver has to wait. */
+  #offer(view: DataView, bytes: Uint8Array): void {
+    const { availableRing, size } = this.#ring;
+    this.#stalled = false;
+    while (this.#owed.length > 0) {
+      if (!this.#offerChain(view, bytes, this.#owed.at(-1)!)) return this.#stall(view, bytes);
+      this.#owed.pop();
+    }
+    // More than once round only if the driver runs beside us. Bounded: what is posted here is not used here.
+    do {
+      const available = le16.get(view, availableRing + VIRTQ_RING.at.idx);
+      if (this.#inFlight + distance(this.#available, available) > size) {
+        throw new DriverError(
+          "available-index",
+          `Cannot take available index ${available}: ${this.#inFlight} in flight before ${this.#available}, size ${size}`,
+        );
+      }
+      while (this.#available !== available) {
+        const slot = this.#available & (size - 1);
+        const head = le16.get(view, availableRing + availableEntry(slot));
+        if (head < size && this.#heads[head] !== IDLE) {
+          throw new DriverError("head-in-flight", `Cannot take head ${head}: not used yet`);
+        }
+        if (!this.#offerChain(view, bytes, head)) return this.#stall(view, bytes);
+        this.#order[head] = this.#walked++;
+        this.#inFlight++;
+        this.#available = advance(this.#available);
+      }
+      this.#wantNotification(view);
+    } while (le16.get(view, availableRing + VIRTQ_RING.at.idx) !== this.#available);
+    this.#writer.post(bytes, this.#walker);
+  }
+
+  /** One chain into the outgoing batch; false if it has to wait. */
+  #offerChain(view: DataView, bytes: Uint8Array, head: number): boolean {
+    if (!this.#requester.writable) {
+      this.#waitForLink();
+      return false;
+    }
+    const walker = this.#walker;
+    const base = this.#writer.nextBase(bytes, walker);
+    walker.walk(view, head, base);
+    const pushed = this.#writer.pushable(walker);
+    const piece = this.#staging.allocate(this.#writer.recordSize(walker, pushed));
+    if (piece === NO_PIECE) return false;
+    this.#heads[head] = piece;
+    this.#writer.add(bytes, walker, base, head, pushed, this.#staging.offset(piece));
+    return true;
+  }
+
+  #stall(view: DataView, bytes: Uint8Array): void {
+    this.#stalled = true;
+    this.#wantNoNotification(view);
+    this.#writer.post(bytes, this.#walker);
+  }
+
+  #waitForLink(): void {
+    if (this.#waitsForLink) return;
+    this.#waitsForLink = true;
+    this.#requester.onWritable(() => {
+      this.#waitsForLink = false;
+      this.kick();
+    });
+  }
+
+  /** Takes used elements and frees their staging. The ids come from the host. */
+  #takeUsed(view: DataView): void {
+    const { usedRing, size } = this.#ring;
+    const used = le16.get(view, usedRing + VIRTQ_RING.at.idx);
+    const count = distance(this.#used, used);
+    if (count > size) {
+      this.#strayUsed += count - size;
+      this.#used = advance(used, -size);
+    }
+    while (this.#used !== used) {
+      const entry = usedRing + usedEntry(this.#used & (size - 1));
+      const head = le32.get(view, entry + VIRTQ_USED_ELEM.at.id);
+      this.#used = advance(this.#used);
+      const piece = head < size ? this.#heads[head]! : IDLE;
+      if (piece < 0) {
+        this.#strayUsed++;
+        continue;
+      }
+      this.#staging.free(piece);
+      this.#heads[head] = IDLE;
+      this.#inFlight--;
+    }
+  }
+
+  /** §2.7.7.2 and §2.7.8.2: whether the driver asked for an interrupt for what came since the last one. */
+  #wantsInterrupt(view: DataView): boolean {
+    if (this.#used === this.#signalled) return false;
+    const { availableRing, size } = this.#ring;
+    if (this.#eventIndex) {
+      const event = le16.get(view, availableRing + usedEventOffset(size));
+      return crossed(event, this.#signalled, this.#used);
+    }
+    return !(le16.get(view, availableRing + VIRTQ_RING.at.flags) & AVAIL_F_NO_INTERRUPT);
+  }
+
+  /** §2.7.10: asks the driver to notify for the next chain. */
+  #wantNotification(view: DataView): void {
+    if (this.#eventIndex) {
+      this.#setUsedField(view, availEventOffset(this.#ring.size), this.#available);
+    } else {
+      this.#setUsedField(view, VIRTQ_RING.at.flags, 0);
+    }
+  }
+
+  /** A stalled queue goes on by itself. With EVENT_IDX an avail_event left behind says as much. */
+  #wantNoNotification(view: DataView): void {
+    if (!this.#eventIndex) this.#setUsedField(view, VIRTQ_RING.at.flags, USED_F_NO_NOTIFY);
+  }
+
+  /** The two fields of the used ring that are ours; the rest of it the host writes. */
+  #setUsedField(view: DataView, offset: number, value: number): void {
+    const at = this.#ring.usedRing + offset;
+    if (le16.get(view, at) === value) return;
+    le16.set(view, at, value);
+    this.#memory.written(at, at + 2);
+  }
+
+  #newStaging(row: MirrorRow): Staging {
+    const least = minStagingLength(this.#ring.size);
+    if (!(row.stagingLength >= least)) {
+      throw new RangeError(
+        `Cannot mirror queue: staging has ${row.stagingLength} bytes, wanted at least ${least}`,
+      );
+    }
+    return new Staging(row.stagingLength, this.#ring.size);
+  }
+
+  #newWriter(row: MirrorRow, index: number): MirrorWriter {
+    return new MirrorWriter({
+      requester: this.#requester,
+      row,
+      queueSize: this.#ring.size,
+      index,
+      sendMsi: () => this.#options.sendMsi(),
+    });
+  }
+}
