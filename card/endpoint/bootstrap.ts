@@ -1,0 +1,287 @@
+/**
+ * The bootstrap: the card's own firmware, from reset to a running card OS and back.
+ *
+ *     POST 01 02 03 05 06   reset: a new machine is made
+ *          12               waiting for download (download_info says where to)
+ *          13               boot signal received
+ *          15               download verified
+ *          17               card driver has plugged its functions
+ *          FF               the card OS runs
+ *          1E 4E 5E         boot refused (`boot_image.ts`); a machine may refuse with codes of its own
+ *          EE dE            no machine could be made; an error of our own while booting
+ *
+ * Every state is told to the host in the header of the host page as soon as the host has said where that is (before,
+ * it reads registers). A card reset drops machine, drivers and queues, and keeps the link and what the host set up.
+ *
+ * - **Invariant:** there is at most one machine, and what one from before a reset still says is not heard.
+ *
+ * @module
+ */
+import {
+  CARD_STATE,
+  type CardState,
+  page,
+  PLATFORM,
+  postCode,
+  SHUTDOWN_REASON,
+  type ShutdownReason,
+} from "../../protocol/mod.ts";
+import { CardDriver } from "../driver/card_driver.ts";
+import { HostPage } from "../driver/host_page.ts";
+import { BootRefused, type Machine, type MachineFactory } from "../machine/types.ts";
+import { readBootImage, REFUSED } from "./boot_image.ts";
+import type { BusMaster } from "./bus_master.ts";
+import { type CardEvent, nextCardState } from "./card_states.ts";
+import type { RegisterEvents } from "./card_registers.ts";
+import type { Endpoint } from "./endpoint.ts";
+
+/** POST codes of failures that are not the download's. */
+const NO_MACHINE = "EE";
+const EXCEPTION = "dE";
+/** How often the heartbeat counts, ms. */
+const HEARTBEAT_INTERVAL = 2000;
+/** Bus addresses end here. */
+const ADDRESS_END = 2 ** 52;
+
+/** What happens on the card, for people. Called synchronously; must not throw. */
+export type BootstrapEvent =
+  | { readonly type: "state"; readonly state: CardState }
+  /** Two characters. */
+  | { readonly type: "post_code"; readonly code: number }
+  | { readonly type: "machine_started"; readonly platform: Machine["platform"] }
+  | { readonly type: "machine_stopped"; readonly reason: ShutdownReason; readonly detail: string }
+  | { readonly type: "refused"; readonly postCode: string; readonly text: string }
+  /** A machine did not go in good order; its memory may not come back. */
+  | { readonly type: "dispose_failed"; readonly error: unknown };
+
+export interface BootstrapOptions {
+  readonly endpoint: Endpoint;
+  readonly requester: BusMaster;
+  readonly machine: MachineFactory;
+  readonly memoryBytes: number;
+  readonly onEvent?: (event: BootstrapEvent) => void;
+}
+
+export class Bootstrap implements RegisterEvents, AsyncDisposable {
+  readonly #options: BootstrapOptions;
+  readonly #hostPage: HostPage;
+  #state: CardState = "resetting";
+  #machine: Machine | undefined;
+  #driver: CardDriver | undefined;
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
+  #beats = 0;
+  /** The reset that is under way, or the last one; never rejects. */
+  #reset: Promise<void> = Promise.resolve();
+  #disposed = false;
+
+  constructor(options: BootstrapOptions) {
+    this.#options = options;
+    this.#hostPage = new HostPage({
+      requester: options.requester,
+      interrupt: (vector) => options.endpoint.sendMsi(vector),
+    });
+    options.endpoint.listen(this);
+  }
+
+  get state(): CardState {
+    return this.#state;
+  }
+
+  /** Power on: makes the first machine. Resolves when the card is ready for download, or refused. */
+  powerOn(): Promise<void> {
+    this.#startReset(undefined);
+    return this.#reset;
+  }
+
+  /** The host is gone for good: a fundamental reset, then a card reset. Resolves as `powerOn`. */
+  hotReset(): Promise<void> {
+    const { endpoint } = this.#options;
+    this.#hostPage.moveTo(0);
+    endpoint.fundamentalReset();
+    endpoint.registers.resetting = this.#state === "resetting";
+    this.reset();
+    return this.#reset;
+  }
+
+  doorbell(number: number, value: number): void {
+    if (number === 0) this.#driver?.headerChanged();
+    else if (number <= page.SLOTS) this.#driver?.doorbell(number - 1, value);
+  }
+
+  reset(): void {
+    if (!this.#step("reset")) return;
+    const machine = this.#machine;
+    this.#quiesce();
+    this.#hostPage.clear();
+    this.#publishState();
+    this.#startReset(machine);
+  }
+
+  boot(): void {
+    const machine = this.#machine;
+    if (machine === undefined || !this.#step("boot_signal")) return;
+    const { endpoint } = this.#options;
+    this.#post("13");
+    endpoint.registers.setDownload(undefined);
+    try {
+      this.#findHostPage();
+      this.#publishState();
+      this.#start(machine);
+    } catch (error) {
+      if (error instanceof BootRefused) this.#refuse(error.postCode, error.message);
+      else this.#refuse(EXCEPTION, `Cannot boot: ${error}`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    const machine = this.#machine;
+    this.#quiesce();
+    await this.#reset;
+    await this.#dispose(machine);
+  }
+
+  #startReset(old: Machine | undefined): void {
+    this.#options.endpoint.registers.resetting = true;
+    this.#reset = this.#makeMachine(old);
+  }
+
+  async #makeMachine(old: Machine | undefined): Promise<void> {
+    const { endpoint, machine: factory, memoryBytes } = this.#options;
+    for (const code of ["01", "02", "03"]) this.#post(code);
+    await this.#dispose(old);
+    let machine: Machine;
+    try {
+      machine = await factory({ memoryBytes });
+    } catch (error) {
+      endpoint.registers.resetting = false;
+      this.#refuse(NO_MACHINE, `Cannot make a machine: ${error}`);
+      return;
+    }
+    if (this.#disposed) return await this.#dispose(machine);
+    for (const code of ["05", "06"]) this.#post(code);
+    this.#machine = machine;
+    endpoint.attach(machine.memory);
+    endpoint.registers.platform = PLATFORM[machine.platform];
+    endpoint.registers.setDownload(machine.loadAddress);
+    endpoint.registers.resetting = false;
+    this.#post("12");
+    this.#step("machine_made");
+    this.#publishState();
+  }
+
+  /** Takes everything that belongs to the machine away from the host; the machine itself is the caller's. */
+  #quiesce(): void {
+    const { endpoint } = this.#options;
+    this.#stopDriver();
+    this.#machine = undefined;
+    endpoint.attach(undefined);
+    endpoint.cardPage.fill(0);
+    endpoint.registers.platform = 0;
+    endpoint.registers.setDownload(undefined);
+  }
+
+  #stopDriver(): void {
+    clearInterval(this.#heartbeat);
+    this.#driver?.close();
+    this.#driver = undefined;
+  }
+
+  /** @throws {BootRefused} */
+  #findHostPage(): void {
+    const address = this.#options.endpoint.registers.hostPage;
+    if (address + page.PAGE_SIZE > ADDRESS_END) {
+      this.#hostPage.moveTo(0);
+      throw new BootRefused(
+        REFUSED.header,
+        `Cannot use host page at ${address}: not a bus address`,
+      );
+    }
+    this.#hostPage.moveTo(address);
+  }
+
+  /** @throws {BootRefused} */
+  #start(machine: Machine): void {
+    const { endpoint, requester, onEvent } = this.#options;
+    const image = readBootImage(endpoint.cardPage, machine.memory.bytes());
+    this.#post("15");
+    this.#driver = new CardDriver({
+      machine,
+      requester,
+      cardPage: endpoint.cardPage,
+      hostPage: this.#hostPage,
+      sendMsi: (vector) => endpoint.sendMsi(vector),
+      live: () => {
+        if (this.#step("driver_ok")) this.#publishState();
+      },
+    });
+    this.#post("17");
+    machine.boot(image, {
+      stopped: (reason, detail) => {
+        if (machine === this.#machine) this.#stopped(reason, detail);
+      },
+      postCode: (code) => {
+        if (machine === this.#machine) this.#setPostCode(code);
+      },
+    });
+    if (this.#state === "stopped") return;
+    // Without devices there is no driver that could report in.
+    if (this.#driver.deviceCount === 0 && this.#step("driver_ok")) this.#publishState();
+    this.#post("FF");
+    onEvent?.({ type: "machine_started", platform: machine.platform });
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL);
+  }
+
+  #stopped(reason: ShutdownReason, detail: string): void {
+    if (!this.#step("stopped")) return;
+    this.#stopDriver();
+    this.#hostPage.setHeader({ shutdown_reason: SHUTDOWN_REASON[reason] });
+    this.#publishState();
+    this.#options.onEvent?.({ type: "machine_stopped", reason, detail });
+  }
+
+  #refuse(code: string, text: string): void {
+    if (!this.#step("refused")) return;
+    this.#stopDriver();
+    this.#post(code);
+    this.#hostPage.setText(text);
+    this.#publishState();
+    this.#options.onEvent?.({ type: "refused", postCode: code, text });
+  }
+
+  #beat(): void {
+    this.#beats = (this.#beats + 1) >>> 0;
+    this.#hostPage.setHeader({ heartbeat: this.#beats });
+    this.#hostPage.publish();
+  }
+
+  #step(event: CardEvent): boolean {
+    const next = nextCardState(this.#state, event);
+    if (next === undefined || this.#disposed) return false;
+    this.#state = next;
+    this.#options.onEvent?.({ type: "state", state: next });
+    return true;
+  }
+
+  #publishState(): void {
+    this.#hostPage.setHeader({ card_state: CARD_STATE[this.#state] });
+    this.#hostPage.publish();
+  }
+
+  #post(code: string): void {
+    this.#setPostCode(postCode(code));
+  }
+
+  #setPostCode(code: number): void {
+    this.#options.endpoint.registers.postCode = code;
+    this.#options.onEvent?.({ type: "post_code", code });
+  }
+
+  async #dispose(machine: Machine | undefined): Promise<void> {
+    try {
+      await machine?.[Symbol.asyncDispose]();
+    } catch (error) {
+      this.#options.onEvent?.({ type: "dispose_failed", error });
+    }
+  }
+}
