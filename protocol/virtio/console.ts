@@ -4,6 +4,9 @@
  * Queues: 0 and 1 are port 0's receiveq and transmitq, 2 and 3 the control ones, then two for each further port;
  * the control queues and ports above 0 exist only with MULTIPORT.
  *
+ * RESIZE is columns, then rows. Linux before 6.15 read them the other way round; the repair went to its stable series
+ * too (6.1.160, and so Debian 12 since 6.1.162-1).
+ *
  * @module
  */
 import { layout } from "../layout.ts";

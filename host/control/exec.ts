@@ -1,0 +1,167 @@
+/**
+ * Runs commands in the card OS, one at a time, over three console ports (the protocol is in `protocol/exec.ts`).
+ *
+ * Output passes on as it comes, but for a tail that could be the beginning of the trailer, which may be cut at any
+ * byte. A command is over when the trailers of both outputs came; only then the next one is sent. One that its caller
+ * gave up goes on in the card: its output is dropped, and the next one waits for its end.
+ *
+ * @module
+ */
+import { encodeExecRequest, EXEC_PORT, execNonce } from "../../protocol/mod.ts";
+import type { ConsoleBackend, ConsoleEvents } from "../backends/types.ts";
+import { TrailerFinder } from "./exec_trailer.ts";
+
+/** Where output goes; the card waits while a promise is pending. Owns the bytes until then. */
+export type ExecWriter = (bytes: Uint8Array) => void | Promise<void>;
+
+export interface ExecOptions {
+  readonly stdout: ExecWriter;
+  readonly stderr: ExecWriter;
+  /** Gives the command up: `run` rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+interface Run {
+  readonly nonce: string;
+  readonly line: Uint8Array;
+  readonly out: TrailerFinder;
+  readonly err: TrailerFinder;
+  readonly stdout: ExecWriter;
+  readonly stderr: ExecWriter;
+  /** Settles what `run` returned; later calls do nothing. */
+  readonly settle: (outcome: number | { readonly error: unknown }) => void;
+  /** Its caller does not wait any more. */
+  abandoned: boolean;
+}
+
+export class ExecChannel {
+  /** For a console port each: `{ name: EXEC_PORT.in, backend: channel.in }` and so on. */
+  readonly in: ConsoleBackend;
+  readonly out: ConsoleBackend;
+  readonly err: ConsoleBackend;
+  readonly #waiting: Run[] = [];
+  #current: Run | undefined;
+  /** Rest of the request line that the card has not taken yet. */
+  #unsent: Uint8Array = new Uint8Array(0);
+  #events: ConsoleEvents | undefined;
+  #open = false;
+
+  constructor() {
+    this.in = {
+      ...backend("in"),
+      write: () => {},
+      open: (events) => {
+        this.#events = events;
+      },
+      resume: () => this.#send(),
+      opened: (open) => {
+        this.#open = open;
+        this.#next();
+      },
+    };
+    this.out = { ...backend("out"), write: (bytes) => this.#output("out", bytes) };
+    this.err = { ...backend("err"), write: (bytes) => this.#output("err", bytes) };
+  }
+
+  /**
+   * Runs `command` with the card OS's shell as soon as the card is ready and earlier commands are over. Resolves to
+   * its exit status when both outputs are complete. What a writer throws rejects it.
+   *
+   * @throws {RangeError} if the command is too long for a request
+   */
+  run(command: string, { stdout, stderr, signal }: ExecOptions): Promise<number> {
+    signal?.throwIfAborted();
+    const nonce = execNonce();
+    const line = encodeExecRequest({ nonce, command });
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const run: Run = {
+      nonce,
+      line,
+      out: new TrailerFinder(nonce),
+      err: new TrailerFinder(nonce),
+      stdout,
+      stderr,
+      settle: (outcome) => {
+        signal?.removeEventListener("abort", giveUp);
+        run.abandoned = true;
+        if (typeof outcome === "number") resolve(outcome);
+        else reject(outcome.error);
+      },
+      abandoned: false,
+    };
+    const giveUp = (): void => {
+      run.settle({ error: signal!.reason });
+      const place = this.#waiting.indexOf(run);
+      if (place >= 0) this.#waiting.splice(place, 1);
+    };
+    signal?.addEventListener("abort", giveUp);
+    this.#waiting.push(run);
+    this.#next();
+    return promise;
+  }
+
+  /** The card OS stopped: everything that runs or waits rejects with `error`, and the channel starts afresh. */
+  fail(error: unknown): void {
+    const runs = this.#current === undefined ? this.#waiting : [this.#current, ...this.#waiting];
+    this.#current = undefined;
+    this.#unsent = new Uint8Array(0);
+    for (const run of runs.slice()) run.settle({ error });
+    this.#waiting.length = 0;
+  }
+
+  #next(): void {
+    if (!this.#open) return;
+    if (this.#current === undefined) {
+      const run = this.#waiting.shift();
+      if (run === undefined) return;
+      this.#current = run;
+      this.#unsent = run.line;
+    }
+    this.#send();
+  }
+
+  #send(): void {
+    if (this.#unsent.length === 0 || this.#events === undefined) return;
+    const taken = this.#events.input(this.#unsent);
+    this.#unsent = this.#unsent.subarray(taken);
+  }
+
+  #output(which: "out" | "err", bytes: Uint8Array): void | Promise<void> {
+    const run = this.#current;
+    if (run === undefined) return;
+    const output = run[which].push(bytes);
+    const end = (): void => this.#perhapsOver(run);
+    if (output.length === 0 || run.abandoned) return end();
+    try {
+      const done = (which === "out" ? run.stdout : run.stderr)(output);
+      if (done === undefined) return end();
+      return done.then(end, (error) => {
+        run.settle({ error });
+        end();
+      });
+    } catch (error) {
+      run.settle({ error });
+      end();
+    }
+  }
+
+  #perhapsOver(run: Run): void {
+    if (run !== this.#current) return;
+    const status = run.out.status;
+    if (status === undefined || run.err.status === undefined) return;
+    run.settle(status);
+    this.#current = undefined;
+    this.#next();
+  }
+}
+
+/** What the three backends have in common: no terminal, nothing to close, and nothing to read. */
+function backend(which: keyof typeof EXEC_PORT): Omit<ConsoleBackend, "write"> {
+  return {
+    name: EXEC_PORT[which],
+    size: undefined,
+    open() {},
+    resume() {},
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
