@@ -17,7 +17,22 @@ export {
 } from "./errors.ts";
 export { type Layout, layout, type Values, viewOf } from "./layout.ts";
 export { address64, le16, le32, le64, type Scalar, u8 } from "./scalar.ts";
+export { dialLink } from "./link/dial.ts";
 export { GOODBYE, type GoodbyeReason } from "./link/goodbye.ts";
+export { type Greeting, VERSION } from "./link/greeting.ts";
+export { DEFAULT_LIMITS, type LinkLimits } from "./link/limits.ts";
+export { Link } from "./link/link.ts";
+export { memoryTransportPair } from "./link/memory_transport.ts";
+export type {
+  Acceptance,
+  LinkCounters,
+  LinkOptions,
+  LinkServerOptions,
+  LinkStatus,
+} from "./link/options.ts";
+export { LinkServer } from "./link/server.ts";
+export type { LinkState } from "./link/states.ts";
+export { dialTcp, listenTcp, type TcpListener } from "./link/tcp.ts";
 export {
   type Completer,
   MESSAGE,

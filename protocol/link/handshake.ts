@@ -1,0 +1,104 @@
+/**
+ * What happens on a transport before a link has it: greetings, or a goodbye in their place.
+ *
+ * @module
+ */
+import { LinkError, ProtocolError } from "../errors.ts";
+import { viewOf } from "../layout.ts";
+import { le32, u8 } from "../scalar.ts";
+import { GOODBYE_LINGER } from "./connection.ts";
+import { encodeGoodbye, goodbyeReason, goodbyeText } from "./control.ts";
+import { GOODBYE_TEXT_MAX, HEADER, TYPE } from "./frame.ts";
+import type { GoodbyeReason } from "./goodbye.ts";
+import {
+  checkPrefix,
+  decodeGreeting,
+  GREETING,
+  type Greeting,
+  hasMagic,
+  PREFIX_BYTES,
+} from "./greeting.ts";
+import type { Transport } from "./types.ts";
+
+/** Time for a greeting to come, in ms. */
+export const GREETING_TIMEOUT = 10_000;
+
+/** The peer turned us away. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+  readonly reason: GoodbyeReason;
+  constructor(reason: GoodbyeReason, text: string) {
+    super(text);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Reads the peer's greeting, and not a byte more.
+ * @throws {Refused} if it said goodbye instead
+ * @throws {ProtocolError} version or malformed
+ * @throws {LinkError} if the transport ends, or nothing came in time (it is closed then)
+ */
+export async function readGreeting(transport: Transport): Promise<Greeting> {
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    transport.close();
+  }, GREETING_TIMEOUT);
+  try {
+    const bytes = new Uint8Array(GREETING.size);
+    await readFull(transport, bytes.subarray(0, PREFIX_BYTES));
+    if (!hasMagic(bytes) && bytes[0] === TYPE.goodbye) await refusal(transport, bytes);
+    checkPrefix(bytes);
+    await readFull(transport, bytes.subarray(PREFIX_BYTES));
+    return decodeGreeting(bytes);
+  } catch (error) {
+    if (late) {
+      throw new LinkError(
+        `Cannot greet ${transport.peer}: it said nothing for ${GREETING_TIMEOUT} ms`,
+      );
+    }
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Says goodbye on a transport that no link has, waits a moment for the peer to close, and closes. Never rejects. */
+export async function refuse(
+  transport: Transport,
+  reason: GoodbyeReason,
+  text: string,
+): Promise<void> {
+  const timer = setTimeout(() => transport.close(), GOODBYE_LINGER);
+  const rest = new Uint8Array(4096);
+  try {
+    await transport.write(encodeGoodbye(reason, text));
+    // Closing with bytes unread would reset the connection, and the goodbye could be lost with it.
+    while (await transport.read(rest) !== null);
+  } catch {
+    // The peer has gone already, which is all that was wanted.
+  } finally {
+    clearTimeout(timer);
+    transport.close();
+  }
+}
+
+async function refusal(transport: Transport, prefix: Uint8Array): Promise<never> {
+  const header = viewOf(prefix);
+  const length = le32.get(header, HEADER.at.length);
+  if (length > GOODBYE_TEXT_MAX) {
+    throw new ProtocolError("malformed", `Cannot read goodbye: its text is ${length} bytes`);
+  }
+  const text = new Uint8Array(length);
+  await readFull(transport, text);
+  throw new Refused(goodbyeReason(u8.get(header, HEADER.at.code)), goodbyeText(text));
+}
+
+async function readFull(transport: Transport, into: Uint8Array): Promise<void> {
+  for (let have = 0; have < into.length;) {
+    const count = await transport.read(into.subarray(have));
+    if (count === null) throw new LinkError(`Cannot greet ${transport.peer}: connection closed`);
+    have += count;
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * A session's two halves and everything between them: what outlives a transport.
+ *
+ * @module
+ */
+import type { LinkError } from "../errors.ts";
+import { Applier } from "./apply.ts";
+import { SendCredits } from "./credits.ts";
+import { FrameRules, HEADER, TYPE } from "./frame.ts";
+import { Incoming } from "./incoming.ts";
+import { largestBody, type LinkLimits, MIN_PAYLOAD } from "./limits.ts";
+import type { LinkCounters } from "./options.ts";
+import { Outgoing } from "./outgoing.ts";
+import { PendingRequests } from "./pending.ts";
+import { FrameReader } from "./reader.ts";
+import { Sender } from "./sender.ts";
+import type { Completer } from "./types.ts";
+
+export class Session {
+  readonly counters: LinkCounters = {
+    framesSent: 0,
+    framesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    framesReplayed: 0,
+    reconnects: 0,
+    unsupported: 0,
+    roundTrip: 0,
+  };
+  readonly incoming: Incoming;
+  readonly outgoing: Outgoing;
+  readonly reader: FrameReader;
+  readonly sender: Sender;
+  readonly #completer: Completer;
+  readonly #credits = new SendCredits();
+  readonly #pending: PendingRequests;
+  readonly #applier: Applier;
+  #highWater: number;
+  #waiters: (() => void)[] = [];
+
+  /** `encoded` is called whenever the sender put something into the outgoing stream. */
+  constructor(completer: Completer, limits: LinkLimits, encoded: () => void) {
+    const largest = largestBody(limits);
+    this.#completer = completer;
+    this.#highWater = limits.postedBytes / 2;
+    this.incoming = new Incoming(limits);
+    this.outgoing = new Outgoing(this.#credits, this.incoming, this.counters, largest);
+    this.reader = new FrameReader(new FrameRules(MIN_PAYLOAD, MIN_PAYLOAD), largest);
+    this.#pending = new PendingRequests(this.#credits, this.outgoing);
+    this.#applier = new Applier(completer, this.outgoing, this.counters);
+    this.sender = new Sender(this.outgoing, this.#pending, encoded);
+  }
+
+  /** The first greeting: `agreed` holds from here on, and the peer can take what `theirs` says. */
+  adopt(agreed: LinkLimits, theirs: LinkLimits): void {
+    this.reader.rules = new FrameRules(agreed.maxPayload, agreed.maxReadRequest);
+    this.#applier.maxReadRequest = agreed.maxReadRequest;
+    this.sender.maxPayload = agreed.maxPayload;
+    this.sender.maxReadRequest = agreed.maxReadRequest;
+    this.#highWater = theirs.postedBytes / 2;
+    this.credit(theirs.postedBytes, theirs.postedFrames, theirs.nonPosted);
+  }
+
+  /** Below the high-water mark of bytes that are unsent or unacknowledged: half of what the peer takes at once. */
+  get writable(): boolean {
+    return this.outgoing.backlog < this.#highWater;
+  }
+
+  onWritable(resume: () => void): void {
+    this.#waiters.push(resume);
+    if (this.writable) queueMicrotask(this.relieved);
+  }
+
+  /** There may be room again. */
+  readonly relieved = (): void => {
+    if (this.#waiters.length === 0 || !this.writable) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resume of waiters) resume();
+  };
+
+  /** @throws {ProtocolError} flow_control */
+  credit(postedBytes: number, postedFrames: number, nonPosted: number): void {
+    this.#credits.update(postedBytes, postedFrames, nonPosted);
+    this.outgoing.release();
+    this.#pending.release();
+  }
+
+  /** Applies the transaction that `frame` stands on. @throws {ProtocolError} */
+  transaction(frame: FrameReader): void {
+    const { incoming } = this;
+    incoming.receive(frame.sequence, HEADER.size + frame.length);
+    this.outgoing.acknowledge(frame.ack);
+    this.counters.framesReceived++;
+    switch (frame.type) {
+      case TYPE.memory_write:
+        incoming.credits.receivedPosted(frame.length);
+        return this.#applier.memoryWrite(frame, this.writable);
+      case TYPE.message:
+        incoming.credits.receivedPosted(frame.length);
+        return this.#applier.message(frame);
+      case TYPE.completion:
+        return this.#pending.complete(frame);
+      case TYPE.memory_read:
+        incoming.credits.receivedNonPosted();
+        return this.#applier.memoryRead(frame);
+      default:
+        incoming.credits.receivedNonPosted();
+        return this.#applier.register(frame);
+    }
+  }
+
+  /** All frames of one read are applied. */
+  batchEnd(): void {
+    this.#completer.batchEnd();
+    this.relieved();
+  }
+
+  /** The session is over. */
+  end(cause: LinkError): void {
+    this.sender.closed = true;
+    this.#waiters = [];
+    this.#pending.failAll(cause);
+  }
+}
