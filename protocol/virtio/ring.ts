@@ -77,7 +77,8 @@ export interface SplitRing {
  */
 export function checkSplitRing(ring: SplitRing, memorySize: number): void {
   const { size } = ring;
-  if (!(size >= 1 && size <= QUEUE_SIZE_LIMIT) || (size & (size - 1)) !== 0) {
+  const powerOfTwo = Number.isInteger(size) && (size & (size - 1)) === 0;
+  if (!(powerOfTwo && size >= 1 && size <= QUEUE_SIZE_LIMIT)) {
     throw new DriverError(
       "queue-setup",
       `Cannot set up queue: size ${size}, wanted a power of two up to ${QUEUE_SIZE_LIMIT}`,
