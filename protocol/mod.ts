@@ -17,6 +17,7 @@ export {
 } from "./errors.ts";
 export { type Layout, layout, type Values, viewOf } from "./layout.ts";
 export { address64, le16, le32, le64, type Scalar, u8 } from "./scalar.ts";
+export { pause } from "./link/abortable.ts";
 export { dialLink } from "./link/dial.ts";
 export { GOODBYE, type GoodbyeReason } from "./link/goodbye.ts";
 export { type Greeting, VERSION } from "./link/greeting.ts";

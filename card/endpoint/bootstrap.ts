@@ -150,18 +150,19 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     const { endpoint, machine: factory, memoryBytes } = this.#options;
     for (const code of ["01", "02", "03"]) this.#post(code);
     await this.#dispose(old);
-    let machine: Machine;
+    let machine: Machine | undefined;
     try {
       machine = await factory({ memoryBytes });
+      if (this.#disposed) return await this.#dispose(machine);
+      endpoint.attach(machine.memory);
     } catch (error) {
+      await this.#dispose(machine);
       endpoint.registers.resetting = false;
       this.#refuse(NO_MACHINE, `Cannot make a machine: ${error}`);
       return;
     }
-    if (this.#disposed) return await this.#dispose(machine);
     for (const code of ["05", "06"]) this.#post(code);
     this.#machine = machine;
-    endpoint.attach(machine.memory);
     endpoint.registers.platform = PLATFORM[machine.platform];
     endpoint.registers.setDownload(machine.loadAddress);
     endpoint.registers.resetting = false;
