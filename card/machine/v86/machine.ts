@@ -116,6 +116,6 @@ class V86Machine implements Machine {
   #failed(error: unknown): void {
     silence(this.#fresh.emulator.v86.cpu);
     const words = this.#fresh.lastWords() || String(error);
-    this.#events!.stopped("crashed", `The CPU failed: ${words}`);
+    this.#events!.stopped("crashed", `The CPU failed: ${words.replaceAll(/\s+/g, " ")}`);
   }
 }

@@ -9,6 +9,8 @@
 import type { CardMemory } from "../types.ts";
 import type { Cpu } from "./v86_types.ts";
 
+const LEFTOVERS = 0x10_0000;
+
 export class V86Memory implements CardMemory {
   readonly size: number;
   readonly #cpu: Cpu;
@@ -16,12 +18,15 @@ export class V86Memory implements CardMemory {
   #bytes: Uint8Array;
   #view: DataView;
 
+  /** The memory of a new CPU, as zeros. */
   constructor(cpu: Cpu) {
     this.#cpu = cpu;
     this.#offset = cpu.mem8.byteOffset;
     this.size = cpu.memory_size[0]!;
     this.#bytes = new Uint8Array(cpu.wasm_memory.buffer, this.#offset, this.size);
     this.#view = new DataView(cpu.wasm_memory.buffer, this.#offset, this.size);
+    // What the emulator allocated and freed while it started left its traces there; behind, memory is fresh.
+    this.#bytes.fill(0, 0, Math.min(LEFTOVERS, this.size));
   }
 
   bytes(): Uint8Array {
