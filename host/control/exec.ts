@@ -1,8 +1,7 @@
 /**
  * Runs commands in the card OS, one at a time, over three console ports (the protocol is in `protocol/exec.ts`).
  *
- * Output passes on as it comes, but for a tail that could be the beginning of the trailer, which may be cut at any
- * byte. A command is over when the trailers of both outputs came; only then the next one is sent. One that its caller
+ * Output passes on as it comes; the trailer that ends it is taken off (`exec_trailer.ts`). A command is over when the trailers of both outputs came; only then the next one is sent. One that its caller
  * gave up goes on in the card: its output is dropped, and the next one waits for its end.
  *
  * @module
@@ -32,6 +31,8 @@ interface Run {
   readonly settle: (outcome: number | { readonly error: unknown }) => void;
   /** Its caller does not wait any more. */
   abandoned: boolean;
+  /** Writers that have not taken their bytes yet. */
+  writing: number;
 }
 
 export class ExecChannel {
@@ -88,6 +89,7 @@ export class ExecChannel {
         else reject(outcome.error);
       },
       abandoned: false,
+      writing: 0,
     };
     const giveUp = (): void => {
       run.settle({ error: signal!.reason });
@@ -130,23 +132,29 @@ export class ExecChannel {
     const run = this.#current;
     if (run === undefined) return;
     const output = run[which].push(bytes);
-    const end = (): void => this.#perhapsOver(run);
-    if (output.length === 0 || run.abandoned) return end();
+    if (output.length === 0 || run.abandoned) return this.#perhapsOver(run);
     try {
       const done = (which === "out" ? run.stdout : run.stderr)(output);
-      if (done === undefined) return end();
-      return done.then(end, (error) => {
-        run.settle({ error });
-        end();
-      });
+      if (done !== undefined) return this.#written(run, done);
     } catch (error) {
       run.settle({ error });
-      end();
     }
+    this.#perhapsOver(run);
+  }
+
+  async #written(run: Run, done: Promise<void>): Promise<void> {
+    run.writing++;
+    try {
+      await done;
+    } catch (error) {
+      run.settle({ error });
+    }
+    run.writing--;
+    this.#perhapsOver(run);
   }
 
   #perhapsOver(run: Run): void {
-    if (run !== this.#current) return;
+    if (run !== this.#current || run.writing > 0) return;
     const status = run.out.status;
     if (status === undefined || run.err.status === undefined) return;
     run.settle(status);
