@@ -55,6 +55,7 @@ type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
 
 const AT_FDCWD = -100;
 const F_SETFD = 2;
+const F_SETFL = 4;
 const FD_CLOEXEC = 1;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -146,6 +147,10 @@ export class Libc implements Disposable {
   /** Whether child processes get `fd` under the same number. */
   setInheritable(fd: number, inheritable: boolean): number {
     return this.#call.ints(this.#nr.fcntl, fd, F_SETFD, inheritable ? 0 : FD_CLOEXEC);
+  }
+
+  setNonblocking(fd: number): number {
+    return this.#call.ints(this.#nr.fcntl, fd, F_SETFL, O.NONBLOCK);
   }
 
   /** `mode` as in fallocate(2): 3 punches a hole, 0x11 zeroes keeping the size. Bytes. */

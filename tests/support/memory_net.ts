@@ -64,6 +64,20 @@ export function echoRequest(
   return frame;
 }
 
+/** The first segment of a TCP connection to `port`, all checksums in place. */
+export function synFrame(from: Station, to: Station, port: number): Uint8Array {
+  const frame = new Uint8Array(NET_HEADER + 14 + 40);
+  const ip = NET_HEADER + 14;
+  const tcp = ip + 20;
+  frame.set([...to.mac, ...from.mac, 0x08, 0x00], NET_HEADER);
+  frame.set([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, ...from.address, ...to.address], ip);
+  setSum(frame, ip, tcp, ip + 10);
+  frame.set([0xc0, 0x01, port >> 8, port & 255, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff], tcp);
+  // The pseudo header is the addresses, the protocol and the length: seed the sum with the last two.
+  setSum(frame, ip + 12, frame.length, tcp + 16, 6 + 20);
+  return frame;
+}
+
 /** Sequence number if `frame` is an ICMP echo reply with a right checksum. */
 export function echoReplySequence(frame: Uint8Array): number | undefined {
   const ip = NET_HEADER + 14;
@@ -75,8 +89,8 @@ export function echoReplySequence(frame: Uint8Array): number | undefined {
 }
 
 /** Ones' complement sum of big-endian words (RFC 1071): 0xffff over data whose checksum is right. */
-export function internetSum(bytes: Uint8Array, start: number, end: number): number {
-  let sum = 0;
+export function internetSum(bytes: Uint8Array, start: number, end: number, seed = 0): number {
+  let sum = seed;
   for (let at = start; at < end; at += 2) {
     sum += bytes[at]! << 8 | (at + 1 < end ? bytes[at + 1]! : 0);
   }
@@ -84,8 +98,8 @@ export function internetSum(bytes: Uint8Array, start: number, end: number): numb
   return sum;
 }
 
-function setSum(bytes: Uint8Array, start: number, end: number, at: number): void {
-  const sum = internetSum(bytes, start, end) ^ 0xffff;
+function setSum(bytes: Uint8Array, start: number, end: number, at: number, seed = 0): void {
+  const sum = internetSum(bytes, start, end, seed) ^ 0xffff;
   bytes[at] = sum >> 8;
   bytes[at + 1] = sum & 255;
 }
