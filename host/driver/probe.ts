@@ -30,13 +30,7 @@ import {
   viewOf,
 } from "../../protocol/mod.ts";
 import { placeBars } from "./bus_addresses.ts";
-import {
-  capabilityName,
-  type CardInfo,
-  type PlacedBar,
-  platformName,
-  steppingName,
-} from "./card_info.ts";
+import { capabilityName, type CardInfo, type PlacedBar, steppingName } from "./card_info.ts";
 import { CardRegisters, type CardWindows } from "./card_registers.ts";
 
 const INTEL = 0x8086;
@@ -51,7 +45,8 @@ const ALL_ONES = 0xffff_ffff;
 const MIB = 2 ** 20;
 
 export interface Probed {
-  readonly info: CardInfo;
+  /** All but what depends on the card being ready for a download. */
+  readonly info: Omit<CardInfo, "platform">;
   readonly registers: CardRegisters;
   readonly windows: CardWindows;
 }
@@ -78,10 +73,7 @@ export async function probe(requester: Requester, signal?: AbortSignal): Promise
     ...enableMsi(requester, view, list.find((c) => c.id === CAPABILITY.msi)?.at, signal),
   ]);
   const registers = new CardRegisters(requester, windows);
-  const [platform, memoryMib] = await Promise.all([
-    registers.read("platform", signal),
-    registers.read("memory_mib", signal),
-  ]);
+  const memoryMib = await registers.read("memory_mib", signal);
   if (memoryMib === 0 || memoryMib * MIB > windows.aperture.size) {
     throw new ProtocolError(
       "malformed",
@@ -91,7 +83,7 @@ export async function probe(requester: Requester, signal?: AbortSignal): Promise
     );
   }
   const header = TYPE0_HEADER.read(view);
-  const info: CardInfo = {
+  const info = {
     vendorId: header.vendor_id,
     deviceId: header.device_id,
     subsystemVendorId: header.subsystem_vendor_id,
@@ -102,7 +94,6 @@ export async function probe(requester: Requester, signal?: AbortSignal): Promise
     bars,
     capabilities: list.map((entry) => ({ ...entry, name: capabilityName(entry.id) })),
     vectors: MSI_VECTORS,
-    platform: platformName(platform),
     memoryMib,
   };
   return { info, registers, windows };

@@ -22,7 +22,7 @@ export interface RootPortEvents {
   /** The driver wrote device configuration space; width 1, 2 or 4 bytes. */
   deviceConfigWrite(slot: number, width: Width, offset: number, value: number): void;
   /** PCI Express PM message code. */
-  power(code: number): void;
+  power?(code: number): void;
 }
 
 /** What the root port has seen, for metrics. */
@@ -96,7 +96,7 @@ export class RootPort implements Completer {
         this.#pending |= 1 << a;
         return;
       case MESSAGE.power:
-        this.#events?.power(a);
+        this.#events?.power?.(a);
         return;
       case MESSAGE.error:
         this.counters.errorMessages++;

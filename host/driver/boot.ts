@@ -1,0 +1,144 @@
+/**
+ * One boot of a card: what the bootstrap offers, what is published for the card OS, and the end of it.
+ *
+ *  1. read DOWNLOAD_INFO, platform and the card page's place from the registers: one round trip;
+ *  2. download kernel, command line and initrd (download.ts);
+ *  3. publish every device, then the header with the digests, then where the host page is;
+ *  4. write the boot signal.
+ *
+ * Steps 2 to 4 are posted and stay in order, so the card finds everything in place when the signal comes.
+ *
+ * @module
+ */
+import { BOOT_SIGNAL, page, ProtocolError, type Width } from "../../protocol/mod.ts";
+import type { AttachedDevice } from "./attached_device.ts";
+import { platformName } from "./card_info.ts";
+import { CardPage } from "./card_page.ts";
+import type { CardRegisters, CardWindows } from "./card_registers.ts";
+import type { Downloaded } from "./download.ts";
+import type { HostPage } from "./host_page.ts";
+import type { CardMemoryMap } from "./placement.ts";
+import type { RootPort } from "./root_port.ts";
+import { Slot, type SlotOptions } from "./slot.ts";
+
+const ALIGN = 4096;
+
+/** What the bootstrap says while it waits for a download. */
+export interface BootstrapOffer extends CardMemoryMap {
+  readonly platform: string;
+}
+
+/** Bit 0 of DOWNLOAD_INFO: the card waits for a download. */
+export const DOWNLOAD_READY = 1;
+
+/** @throws {ProtocolError} if what the card says of its memory cannot be */
+export async function readBootstrap(
+  registers: CardRegisters,
+  windows: CardWindows,
+  memoryMib: number,
+  signal: AbortSignal,
+): Promise<BootstrapOffer> {
+  const [info, platform, offset, size] = await Promise.all([
+    registers.read("download_info", signal),
+    registers.read("platform", signal),
+    registers.read("card_page_offset", signal),
+    registers.read("card_page_size", signal),
+  ]);
+  const loadAddress = (info & ~(ALIGN - 1)) >>> 0;
+  if (size < page.PAGE_SIZE || offset % ALIGN !== 0 || offset + size > windows.aperture.size) {
+    throw new ProtocolError(
+      "malformed",
+      `Cannot use card page: ${size} bytes at 0x${
+        offset.toString(16)
+      }, wanted ${page.PAGE_SIZE} in an aperture of ${windows.aperture.size}`,
+    );
+  }
+  if (loadAddress < offset + size && offset <= loadAddress) {
+    throw new ProtocolError(
+      "malformed",
+      `Cannot load at 0x${loadAddress.toString(16)}: the card page lies there`,
+    );
+  }
+  return {
+    memoryBytes: memoryMib * 2 ** 20,
+    loadAddress,
+    page: { address: offset, length: size },
+    platform: platformName(platform),
+  };
+}
+
+/** What a boot stands on: lives longer than any boot. */
+export interface BootContext
+  extends Pick<SlotOptions, "requester" | "windows" | "hostPage" | "onStarted" | "onFault"> {
+  readonly registers: CardRegisters;
+  readonly rootPort: RootPort;
+}
+
+/** A card OS that was given everything, from the boot signal until it is reset. */
+export class Boot {
+  readonly #context: BootContext;
+  readonly #cardPage: CardPage;
+  readonly #slots: Slot[] = [];
+  #shutdownRequest = 0;
+  #unplugged: Promise<void> | undefined;
+
+  constructor(context: BootContext, offer: BootstrapOffer) {
+    this.#context = context;
+    const address = context.windows.aperture.address + offer.page.address;
+    this.#cardPage = new CardPage(context.registers, address);
+  }
+
+  /** Publishes devices and images, and starts the card. If it throws, call `unplug` and `release`. */
+  start(
+    offer: BootstrapOffer,
+    { placement, digests }: Downloaded,
+    devices: readonly AttachedDevice[],
+  ): void {
+    const { registers, rootPort, hostPage } = this.#context;
+    this.#cardPage.clearSlots();
+    devices.forEach((attached, number) => {
+      const slot = new Slot({
+        ...this.#context,
+        number,
+        attached,
+        cardMemoryBytes: offer.memoryBytes,
+        cardPage: this.#cardPage,
+        memory: rootPort.memory,
+      });
+      this.#slots.push(slot);
+      rootPort.handle(number + 1, () => slot.interrupt());
+    });
+    this.#cardPage.writeHeader(placement, digests, Date.now());
+    writeHostPage(registers, hostPage);
+    registers.write("boot", BOOT_SIGNAL);
+  }
+
+  requestShutdown(): void {
+    this.#cardPage.requestShutdown(++this.#shutdownRequest);
+  }
+
+  deviceConfigWrite(slot: number, width: Width, offset: number, value: number): void {
+    this.#slots[slot]?.configWritten(offset, width, value);
+  }
+
+  /** Resolves when every device is idle and pulled. */
+  unplug(): Promise<void> {
+    this.#unplugged ??= this.#unplug();
+    return this.#unplugged;
+  }
+
+  /** Unmaps what the card may write. After `unplug`, and only when the card was reset or is gone. */
+  release(): void {
+    for (const slot of this.#slots) slot.release();
+  }
+
+  async #unplug(): Promise<void> {
+    this.#slots.forEach((_, number) => this.#context.rootPort.handle(number + 1, undefined));
+    await Promise.all(this.#slots.map((slot) => slot.unplug()));
+  }
+}
+
+function writeHostPage(registers: CardRegisters, hostPage: HostPage): void {
+  registers.write("host_page_low", hostPage.address % 2 ** 32);
+  registers.write("host_page_high", Math.floor(hostPage.address / 2 ** 32));
+}

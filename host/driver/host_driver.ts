@@ -1,0 +1,433 @@
+/**
+ * The host driver for one card: probe, boot, shutdown and reset, from the first configuration read to the end of the
+ * link's session.
+ *
+ * Commands are methods; what the card does comes in by MSI vector 0 and by messages; both meet in one state
+ * (states.ts). Nothing polls: whoever waits is woken when the card has said something.
+ *
+ * When the session is gone for good, {@linkcode HostDriver.gone} ends whatever waits; disposing pulls every device. The
+ * next card process gets a new HostDriver.
+ *
+ * @module
+ */
+import {
+  type DriverFault,
+  LinkError,
+  page,
+  type Requester,
+  type ShutdownReason,
+} from "../../protocol/mod.ts";
+import type { AttachedDevice } from "./attached_device.ts";
+import { Boot, DOWNLOAD_READY, readBootstrap } from "./boot.ts";
+import { BootError } from "./boot_error.ts";
+import type { BootImages } from "./boot_image.ts";
+import type { CardInfo } from "./card_info.ts";
+import { Condition, WaitTimeout } from "./condition.ts";
+import { Deadline } from "./deadline.ts";
+import { download } from "./download.ts";
+import type { CardEvent, DeviceFault, PostCode } from "./events.ts";
+import { HostPage } from "./host_page.ts";
+import { PostCodes } from "./post_codes.ts";
+import { probe, type Probed } from "./probe.ts";
+import type { RootPort } from "./root_port.ts";
+import { type LifeEvent, type LifeState, next, statesFor } from "./states.ts";
+
+/** How long a card may take from reset to ready, ms: the original's 45 s. */
+const RESET_TIMEOUT = 45_000;
+const ALL_SOURCES = 0xffff_ffff;
+
+export interface HostDriverOptions {
+  readonly requester: Requester;
+  /** The completer of that link. */
+  readonly rootPort: RootPort;
+  /** By slot; at most 31. */
+  readonly devices: readonly AttachedDevice[];
+  /** Called synchronously, also while frames are applied: must not throw. */
+  readonly onEvent?: (event: CardEvent) => void;
+  /** Milliseconds; 45 s by default. */
+  readonly resetTimeout?: number;
+}
+
+export interface CancelOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TimeoutOptions extends CancelOptions {
+  /** Milliseconds; none by default. */
+  readonly timeout?: number | undefined;
+}
+
+export class HostDriver implements AsyncDisposable {
+  readonly #options: HostDriverOptions;
+  readonly #hostPage: HostPage;
+  readonly #changed = new Condition();
+  readonly #closed = new AbortController();
+  readonly #postCodes = new PostCodes();
+  readonly #faults: Partial<Record<DeviceFault["fault"], number>> = {};
+  #probed: Probed | undefined;
+  #info: CardInfo | undefined;
+  #state: LifeState = "resetting";
+  #reason: ShutdownReason = "nop";
+  #boot: Boot | undefined;
+  /** Aborts the download that is under way. */
+  #download: AbortController | undefined;
+  /** Why the card refused the boot that is under way. */
+  #refusal: BootError | undefined;
+  /** The card OS of this boot has stopped; `#reason` says why. */
+  #stopped = false;
+  #resetting = false;
+  #resetError: unknown;
+  /** Counts what the card said: POST codes and card states. */
+  #heard = 0;
+
+  private constructor(options: HostDriverOptions) {
+    this.#options = options;
+    this.#hostPage = new HostPage(options.rootPort.memory);
+  }
+
+  /**
+   * Takes the card behind a link; `probe` is next. @throws {RangeError} for more devices than there are slots
+   */
+  static attach(options: HostDriverOptions): HostDriver {
+    const { devices, rootPort } = options;
+    if (devices.length > page.SLOTS) {
+      throw new RangeError(
+        `Cannot attach ${devices.length} devices: a card has ${page.SLOTS} slots`,
+      );
+    }
+    const driver = new HostDriver(options);
+    rootPort.handle(0, () => driver.#cardReported());
+    rootPort.listen({
+      postCode: (code) => driver.#posted(code),
+      deviceConfigWrite: (...write) => driver.#boot?.deviceConfigWrite(...write),
+    });
+    return driver;
+  }
+
+  get state(): LifeState {
+    return this.#state;
+  }
+  /** Why the card OS stopped last; `nop` while it has not. */
+  get shutdownReason(): ShutdownReason {
+    return this.#reason;
+  }
+  /** Undefined until the probe is done. */
+  get info(): CardInfo | undefined {
+    return this.#info;
+  }
+  /** The last 256, oldest first. */
+  get postCodes(): readonly PostCode[] {
+    return this.#postCodes.all;
+  }
+  /** Faults of devices, by code. */
+  get faults(): Readonly<Partial<Record<DriverFault | "internal", number>>> {
+    return this.#faults;
+  }
+
+  /**
+   * Finds out what the card is and brings it to `ready`.
+   * @throws {ProtocolError} if it is no card, or one that cannot be used
+   * @throws {BootError} if it does not become ready
+   */
+  async probe({ signal }: CancelOptions = {}): Promise<CardInfo> {
+    const open = this.#open(signal);
+    const probed = await probe(this.#options.requester, open);
+    this.#probed = probed;
+    const { registers, windows, info } = probed;
+    registers.write("interrupt_enable", ALL_SOURCES);
+    if (!(await registers.read("download_info", open) & DOWNLOAD_READY)) {
+      // It is on its way to ready, and ignores this; or still does what another host wanted.
+      await this.#firstReset(probed, open);
+    }
+    const { platform } = await readBootstrap(registers, windows, info.memoryMib, open);
+    this.#info = { ...info, platform };
+    this.#emit({ type: "found", info: this.#info });
+    this.#advance("became_ready");
+    return this.#info;
+  }
+
+  /**
+   * Downloads and starts a card OS; resolves when it is online. A boot that fails leaves the card `ready` again, if
+   * the card can. Aborting `signal` ends the download, or the wait for a card OS that stays `booting`.
+   * @throws {BackendError} if an image cannot be read
+   * @throws {BootError} if the card cannot boot it, refuses, or stops on the way
+   */
+  async boot(images: BootImages, { signal }: CancelOptions = {}): Promise<void> {
+    this.#command("boot");
+    this.#hostPage.clear();
+    this.#reason = "nop";
+    this.#refusal = undefined;
+    this.#stopped = false;
+    const abort = this.#download = new AbortController();
+    try {
+      await this.#startBoot(images, this.#open(signal, abort.signal));
+    } catch (error) {
+      await this.#dropBoot();
+      this.#advance("boot_failed");
+      throw error;
+    } finally {
+      if (this.#download === abort) this.#download = undefined;
+    }
+    await this.#changed.until(() => this.#state !== "booting" || undefined, {
+      signal: this.#open(signal),
+    });
+    if (this.state === "online") return;
+    const failure = this.#bootFailure();
+    if (this.state === "shutting_down") await this.#tryReset();
+    throw failure;
+  }
+
+  /**
+   * Asks the card OS to stop in good order, then resets the card; resolves with the reason when it is `ready`. With a
+   * timeout, a card OS that does not stop is reset and the reason stays `nop`.
+   */
+  async shutdown({ signal, timeout }: TimeoutOptions = {}): Promise<ShutdownReason> {
+    this.#command("shutdown");
+    this.#boot!.requestShutdown();
+    try {
+      await this.#changed.until(
+        () => this.#stopped || this.#state !== "shutting_down" || undefined,
+        { signal: this.#open(signal), timeout },
+      );
+    } catch (error) {
+      if (!(error instanceof WaitTimeout)) throw error;
+    }
+    if (this.#state !== "ready") await this.reset({ signal });
+    return this.#reason;
+  }
+
+  /**
+   * Resets the card, whatever it does; resolves when it is `ready`. A reset that is under way is joined.
+   * @throws {BootError} if it does not become ready, in time or at all: `reset_failed`
+   */
+  async reset({ signal }: CancelOptions = {}): Promise<void> {
+    const open = this.#open(signal);
+    if (!this.#resetting) {
+      this.#command("reset");
+      this.#resetting = true;
+      this.#runReset();
+    }
+    await this.#changed.until(() => !this.#resetting || undefined, { signal: open });
+    if (this.#state === "reset_failed") throw this.#resetError;
+  }
+
+  /** Resolves as soon as the card is in one of `states`. @throws {LinkError} when the card is gone */
+  waitFor(
+    states: LifeState | readonly LifeState[],
+    { signal, timeout }: TimeoutOptions = {},
+  ): Promise<LifeState> {
+    const wanted: readonly LifeState[] = typeof states === "string" ? [states] : states;
+    return this.#changed.until(() => wanted.includes(this.#state) ? this.#state : undefined, {
+      signal: this.#open(signal),
+      timeout,
+      describe: () =>
+        `Cannot wait any longer: card is ${this.#state}, wanted ${wanted.join(" or ")}`,
+    });
+  }
+
+  /** The card process is gone and the link's session with it: whatever waits ends with LinkError. */
+  gone(cause?: Error): void {
+    if (this.#closed.signal.aborted) return;
+    if (next(this.#state, "gone") === "shutting_down" && this.#reason === "nop") {
+      this.#reason = "crashed";
+    }
+    this.#advance("gone");
+    this.#close(new LinkError("Cannot reach card: it is gone", { cause }));
+  }
+
+  /** Pulls all devices and unmaps everything; the card itself is left as it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { rootPort } = this.#options;
+    this.#close(new LinkError("Cannot reach card: its host driver was closed"));
+    rootPort.listen(undefined);
+    rootPort.handle(0, undefined);
+    await this.#dropBoot();
+    this.#hostPage[Symbol.dispose]();
+  }
+
+  /** Downloads, publishes and rings, unless `signal` aborts before the card was started. */
+  async #startBoot(images: BootImages, signal: AbortSignal): Promise<void> {
+    const { info, registers, windows } = this.#probed!;
+    const { requester, rootPort, devices } = this.#options;
+    const offer = await readBootstrap(registers, windows, info.memoryMib, signal);
+    const target = { ...offer, requester, aperture: windows.aperture.address };
+    const downloaded = await download(
+      target,
+      images,
+      (progress) => this.#emit({ type: "progress", ...progress }),
+      signal,
+    );
+    // From here to the boot signal nothing is awaited, so nothing can come between.
+    signal.throwIfAborted();
+    this.#boot = new Boot({
+      requester,
+      rootPort,
+      registers,
+      windows,
+      hostPage: this.#hostPage,
+      onStarted: (slot, device) => this.#emit({ type: "device_started", slot, device }),
+      onFault: (fault) => this.#faulted(fault),
+    }, offer);
+    this.#boot.start(offer, downloaded, devices);
+  }
+
+  #bootFailure(): Error {
+    if (this.#refusal) return this.#refusal;
+    const what = this.#stopped
+      ? `the card OS stopped (${this.#reason}) before it came online`
+      : `the card was reset`;
+    return new BootError(`Cannot boot: ${what}; last POST code ${this.#postCodes.lastText}`);
+  }
+
+  /** The boot's error is what its caller wants to know; that of the reset shows in the state. */
+  async #tryReset(): Promise<void> {
+    try {
+      await this.reset();
+    } catch (error) {
+      if (!(error instanceof BootError || error instanceof LinkError)) throw error;
+    }
+  }
+
+  async #firstReset(probed: Probed, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#resetCard(probed, signal);
+    } catch (error) {
+      this.#advance("reset_timeout");
+      throw error;
+    }
+  }
+
+  /** Carries out one reset, whose outcome is `#state` and `#resetError`. Never rejects. */
+  async #runReset(): Promise<void> {
+    this.#download?.abort(new BootError("Cannot boot: the card was reset"));
+    try {
+      await this.#boot?.unplug();
+      await this.#resetCard(this.#probed!, this.#closed.signal);
+      await this.#dropBoot();
+      this.#resetting = false;
+      this.#advance("became_ready");
+    } catch (error) {
+      this.#resetError = error;
+      this.#resetting = false;
+      this.#advance("reset_timeout");
+    }
+    this.#changed.notify();
+  }
+
+  /** Writes the reset register and resolves when the card waits for a download again. @throws {BootError} */
+  async #resetCard({ registers }: Probed, signal: AbortSignal): Promise<void> {
+    const timeout = this.#options.resetTimeout ?? RESET_TIMEOUT;
+    using deadline = new Deadline(
+      timeout,
+      () => `not ready after ${timeout / 1000} s, last POST code ${this.#postCodes.lastText}`,
+    );
+    const limited = AbortSignal.any([signal, deadline.signal]);
+    registers.write("reset", 1);
+    try {
+      while (true) {
+        const heard = this.#heard;
+        if (await registers.read("download_info", limited) & DOWNLOAD_READY) return;
+        // The read came after all that the card had posted before the reset: a refusal is of now.
+        if (this.#hostPage.cardState === "refused") throw this.#cardRefusal("reset");
+        await this.#changed.until(() => this.#heard !== heard || undefined, { signal: limited });
+      }
+    } catch (error) {
+      if (!(error instanceof WaitTimeout)) throw error;
+      throw new BootError(`Cannot reset card: ${error.message}`, { cause: error });
+    }
+  }
+
+  async #dropBoot(): Promise<void> {
+    const boot = this.#boot;
+    this.#boot = undefined;
+    await boot?.unplug();
+    boot?.release();
+  }
+
+  /** MSI vector 0: the card wrote the header of the host page. */
+  #cardReported(): void {
+    this.#heard++;
+    switch (this.#hostPage.cardState) {
+      case "online":
+        this.#advance("came_online");
+        break;
+      case "refused":
+        if (this.#state !== "booting") break;
+        this.#refusal = this.#cardRefusal("boot");
+        this.#osStopped();
+        break;
+      case "stopped":
+        if (this.#stopped || next(this.#state, "stopped") === undefined) break;
+        this.#reason = this.#hostPage.shutdownReason;
+        this.#osStopped();
+        break;
+      default:
+        break;
+    }
+    this.#changed.notify();
+  }
+
+  #osStopped(): void {
+    this.#stopped = true;
+    // Devices become idle at once; reset and dispose wait for them.
+    this.#boot?.unplug();
+    this.#advance("stopped");
+  }
+
+  #cardRefusal(act: string): BootError {
+    const postCode = this.#postCodes.lastText;
+    return new BootError(
+      `Cannot ${act}: the card refused with POST code ${postCode}: ${this.#hostPage.text}`,
+      { postCode },
+    );
+  }
+
+  #posted(code: number): void {
+    this.#heard++;
+    this.#emit({ type: "post_code", ...this.#postCodes.add(code) });
+    this.#changed.notify();
+  }
+
+  #faulted(fault: DeviceFault): void {
+    this.#faults[fault.fault] = (this.#faults[fault.fault] ?? 0) + 1;
+    this.#emit({ type: "fault", ...fault });
+  }
+
+  /** @throws {TypeError} if `event` does not apply now */
+  #command(event: LifeEvent): void {
+    this.#closed.signal.throwIfAborted();
+    if (next(this.#state, event) === undefined || this.#info === undefined) {
+      const wanted = statesFor(event).join(", ");
+      const found = this.#info ? this.#state : "not probed";
+      throw new TypeError(`Cannot ${event} card: it is ${found}, wanted ${wanted}`);
+    }
+    this.#advance(event);
+  }
+
+  #advance(event: LifeEvent): void {
+    const state = next(this.#state, event);
+    if (state === undefined) return;
+    const changed = state !== this.#state;
+    this.#state = state;
+    if (changed || event === "stopped") {
+      this.#emit({ type: "state", state, reason: this.#reason });
+    }
+    this.#changed.notify();
+  }
+
+  #emit(event: CardEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  /** Aborted when the card is gone, or one of `signals` says so. */
+  #open(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+    const given = signals.filter((signal) => signal !== undefined);
+    return AbortSignal.any([this.#closed.signal, ...given]);
+  }
+
+  #close(error: LinkError): void {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort(error);
+    this.#boot?.unplug();
+  }
+}
