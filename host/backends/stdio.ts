@@ -1,0 +1,112 @@
+/**
+ * Console backend on the host process's own terminal. The terminal is raw, so keys reach the card as they are typed;
+ * Ctrl-] is kept back and leaves. Standard input that is no terminal is passed on byte by byte, Ctrl-] included.
+ *
+ * Invariant: the terminal gets its mode back when the backend is closed, and when the process ends before that.
+ *
+ * Needs no permission.
+ *
+ * @module
+ */
+import { InputGate } from "./_input_gate.ts";
+import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
+
+/** Ctrl-], as in telnet. */
+const ESCAPE = 0x1d;
+
+/** Options of {@linkcode StdioBackend}. */
+export interface StdioOptions {
+  /** Ctrl-] was typed. The backend goes on; whoever opened it may close it now. */
+  readonly detach?: () => void;
+}
+
+/** Standard input and output; there is one of it, and closing it closes standard input. */
+export class StdioBackend implements ConsoleBackend {
+  readonly name = "stdio";
+  readonly #terminal = Deno.stdin.isTerminal();
+  readonly #detach: (() => void) | undefined;
+  readonly #gate = new InputGate();
+  readonly #restore = () => Deno.stdin.setRaw(false);
+  readonly #resized = () => {
+    const size = this.size;
+    if (size !== undefined) this.#gate.resized(size.columns, size.rows);
+  };
+  #reading: Promise<void> = Promise.resolve();
+  #opened = false;
+  #closed = false;
+  #outputGone = false;
+
+  constructor(options: StdioOptions = {}) {
+    this.#detach = options.detach;
+  }
+
+  get size(): { readonly columns: number; readonly rows: number } | undefined {
+    if (!Deno.stdout.isTerminal()) return undefined;
+    const { columns, rows } = Deno.consoleSize();
+    return columns > 0 && rows > 0 ? { columns, rows } : undefined;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length && !this.#outputGone && !this.#closed;) {
+        at += await Deno.stdout.write(bytes.subarray(at));
+      }
+    } catch {
+      // Whoever read our output has left; the card goes on without.
+      this.#outputGone = true;
+    }
+  }
+
+  open(events: ConsoleEvents): void {
+    this.#opened = true;
+    this.#gate.open(events);
+    if (this.#terminal) {
+      Deno.stdin.setRaw(true);
+      globalThis.addEventListener("unload", this.#restore);
+    }
+    Deno.addSignalListener("SIGWINCH", this.#resized);
+    this.#reading = this.#read();
+  }
+
+  resume(): void {
+    this.#gate.resume();
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(4096);
+    try {
+      for (;;) {
+        const count = await Deno.stdin.read(buffer);
+        if (count === null) return;
+        await this.#pass(buffer.subarray(0, count));
+      }
+    } catch (error) {
+      if (!this.#closed) throw error;
+    }
+  }
+
+  async #pass(bytes: Uint8Array): Promise<void> {
+    let rest = bytes;
+    while (this.#terminal && rest.includes(ESCAPE)) {
+      const at = rest.indexOf(ESCAPE);
+      await this.#gate.offer(rest.subarray(0, at));
+      this.#detach?.();
+      rest = rest.subarray(at + 1);
+    }
+    await this.#gate.offer(rest);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#gate[Symbol.dispose]();
+    if (!this.#opened) return;
+    Deno.removeSignalListener("SIGWINCH", this.#resized);
+    if (this.#terminal) {
+      globalThis.removeEventListener("unload", this.#restore);
+      this.#restore();
+    }
+    Deno.stdin.close();
+    await this.#reading;
+  }
+}
