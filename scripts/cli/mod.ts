@@ -23,3 +23,4 @@ export {
   wholeNumber,
 } from "./options.ts";
 export { megabytes, withProgress } from "./progress.ts";
+export { spawnTask } from "./tasks.ts";

@@ -1,0 +1,33 @@
+/**
+ * The arguments of a task in `deno.json`, so that a program that starts a host or a card gives it exactly the
+ * permissions that the task names, and they are written down once.
+ *
+ * @module
+ */
+const CONFIG = new URL("../../deno.json", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
+
+/** `deno` arguments of task `name` (a single `deno run ...` command), with files made absolute. */
+export async function taskArguments(name: string): Promise<string[]> {
+  const { tasks } = JSON.parse(await Deno.readTextFile(CONFIG));
+  const command: unknown = tasks[name]?.command ?? tasks[name];
+  if (typeof command !== "string" || !command.startsWith("deno run ")) {
+    throw new RangeError(`Cannot start task "${name}": wanted a "deno run" command in deno.json`);
+  }
+  return command.split(/\s+/).slice(1).map((word) =>
+    word.endsWith(".ts") ? new URL(word, ROOT).pathname : word
+  );
+}
+
+/** Starts task `name` with `args` behind its own. The caller ends it. */
+export async function spawnTask(
+  name: string,
+  args: readonly string[],
+  options: Omit<Deno.CommandOptions, "args"> = {},
+): Promise<Deno.ChildProcess> {
+  return new Deno.Command("deno", {
+    ...options,
+    args: [...await taskArguments(name), ...args],
+    cwd: ROOT,
+  }).spawn();
+}
