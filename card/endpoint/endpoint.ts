@@ -53,6 +53,8 @@ const POWER_CONTROL = CAPABILITY_AT.power_management +
 const MIB = 1 << 20;
 /** BAR address of a space that is not decoded: no offset from it is positive. */
 const OFF = Infinity;
+/** Memory size of a card without a machine: not even an empty access lies within. */
+const NO_MEMORY = -1;
 
 export interface EndpointOptions {
   /** Bytes of card memory, a multiple of 1 MiB below 2 GiB. */
@@ -77,7 +79,7 @@ export class Endpoint implements Completer {
   #interrupts!: Interrupts;
   #registers!: CardRegisters;
   #memory: CardMemory | undefined;
-  #memoryBytes = 0;
+  #memoryBytes = NO_MEMORY;
   #aperture = OFF;
   #block = OFF;
   #ports = OFF;
@@ -133,7 +135,7 @@ export class Endpoint implements Completer {
       );
     }
     this.#memory = memory;
-    this.#memoryBytes = memory?.size ?? 0;
+    this.#memoryBytes = memory?.size ?? NO_MEMORY;
   }
 
   /** Interrupts the host: 0 for the card itself, slot + 1 for a device. */
@@ -144,10 +146,10 @@ export class Endpoint implements Completer {
   memoryWrite(address: number, bytes: Uint8Array): void {
     const at = address - this.#aperture;
     const end = at + bytes.length;
-    if (at >= 0 && end <= this.#memoryBytes && end > at) {
+    if (at >= 0 && end <= this.#memoryBytes) {
       const memory = this.#memory!;
       memory.bytes().set(bytes, at);
-      memory.written(at, end);
+      if (end > at) memory.written(at, end);
       return;
     }
     const offset = address - this.#block;

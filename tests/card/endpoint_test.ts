@@ -40,6 +40,15 @@ Deno.test("an access across the end of card memory is refused as a whole", () =>
   assertEquals(memory.bytes().includes(9), false);
 });
 
+Deno.test("an access of no bytes is nothing, within card memory or card page", () => {
+  const { host, memory } = card();
+  for (const at of [0, 3 * MIB, 4 * MIB]) {
+    host.endpoint.memoryWrite(APERTURE + at, new Uint8Array(0));
+    host.endpoint.memoryRead(APERTURE + at, new Uint8Array(0));
+  }
+  assertEquals(memory.announced, []);
+});
+
 Deno.test("the card page lies at the next power of two, and is not card memory", () => {
   const { host, memory } = card();
   assertEquals(host.readRegister("card_page_offset"), 4 * MIB);
@@ -64,6 +73,7 @@ Deno.test("the aperture is refused while there is no machine, the card page is n
   const { host } = card();
   host.endpoint.attach(undefined);
   refuses(() => host.endpoint.memoryRead(APERTURE, new Uint8Array(4)));
+  refuses(() => host.endpoint.memoryWrite(APERTURE, new Uint8Array(0)));
   host.endpoint.memoryWrite(APERTURE + 4 * MIB, Uint8Array.of(1));
 });
 

@@ -1,0 +1,372 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import FakeTimers from "@sinonjs/fake-timers";
+import { BootRefused } from "../../card/machine/types.ts";
+import { page, REGISTERS, SHUTDOWN_REASON } from "../../protocol/mod.ts";
+import { BootRig, LINUX } from "../support/boot_rig.ts";
+import { APERTURE, BLOCK } from "../support/endpoint_host.ts";
+
+/** Offsets in the card page header, typed by hand. */
+const MAGIC = 0;
+const KERNEL_ADDRESS = 8;
+const KERNEL_LENGTH = 16;
+const CMDLINE_LENGTH = 20;
+const SHUTDOWN_REQUEST = 44;
+const DIGESTS = 128;
+
+async function ready(): Promise<BootRig> {
+  const rig = new BootRig();
+  await rig.bootstrap.powerOn();
+  return rig;
+}
+
+Deno.test("powerOn() counts through the POST codes to 12 and says where to download to", async () => {
+  await using rig = await ready();
+  assertEquals(rig.postCodes, ["01", "02", "03", "05", "06", "12"]);
+  assertEquals(rig.bootstrap.state, "ready");
+  assertEquals(rig.host.readRegister("download_info"), 0x10_0001);
+  assertEquals(rig.host.readRegister("platform"), 2);
+  assertEquals(rig.host.readRegister("reset"), 0);
+});
+
+Deno.test("the card is not ready for download before there is a machine", async () => {
+  await using rig = new BootRig();
+  const made = Promise.withResolvers<void>();
+  rig.makeMachine = async (machine) => (await made.promise, machine);
+  const ready = rig.bootstrap.powerOn();
+  assertEquals(rig.host.readRegister("download_info"), 0);
+  assertEquals(rig.host.readRegister("reset"), 1);
+  made.resolve();
+  await ready;
+  assertEquals(rig.host.readRegister("download_info"), 0x10_0001);
+});
+
+Deno.test("powerOn() refuses with EE when no machine can be made", async () => {
+  await using rig = new BootRig();
+  rig.makeMachine = () => Promise.reject(new Error("out of memory"));
+  await rig.bootstrap.powerOn();
+  assertEquals(rig.bootstrap.state, "refused");
+  assertEquals(rig.postCodes.at(-1), "EE");
+  assertEquals(rig.host.readRegister("download_info"), 0);
+  rig.makeMachine = (machine) => machine;
+  rig.host.writeRegister("reset", 1);
+  await rig.bootstrap[Symbol.asyncDispose]();
+});
+
+Deno.test("boot() hands the verified images to the machine, and says so by POST codes", async () => {
+  await using rig = await ready();
+  rig.host.link.forget();
+  rig.download();
+  rig.bootSignal();
+  assertEquals(rig.postCodes, ["13", "15", "17", "FF"]);
+  assertEquals(rig.machine.image, {
+    kernel: { address: 0x10_0000, length: 8 },
+    initrd: { address: 0x19_0000, length: 9 },
+    cmdline: "console=hvc0",
+  });
+  assertEquals(rig.host.readRegister("download_info"), 0);
+  assertEquals(rig.events.filter((e) => e.type === "machine_started").length, 1);
+});
+
+Deno.test("boot() takes an empty command line and no initrd", async () => {
+  await using rig = await ready();
+  rig.download({ kernel: "k", cmdline: "", initrd: "" });
+  rig.bootSignal();
+  assertEquals(rig.machine.image, {
+    kernel: { address: 0x10_0000, length: 1 },
+    initrd: undefined,
+    cmdline: "",
+  });
+});
+
+Deno.test("boot() is online at once, and says so with vector 0, when there are no devices", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.host.link.forget();
+  rig.bootSignal();
+  assertEquals(rig.publishedState, "online");
+  assertEquals(rig.hostHeader.magic, 0xc0ff_ee00);
+  assertEquals(rig.host.link.interrupts, [0, 0]);
+});
+
+const FLIPPED = new Uint8Array(1).fill(0x55);
+const REFUSALS: readonly {
+  when: string;
+  code: string;
+  text: string;
+  spoil(rig: BootRig): void;
+}[] = [
+  {
+    when: "the card page has no magic",
+    code: "1E",
+    text: "Cannot read card page: magic 0 version 1, wanted c0ffee00 version 1",
+    spoil: (rig) => rig.writePage32(MAGIC, 0),
+  },
+  {
+    when: "there is no kernel",
+    code: "5E",
+    text: "Cannot boot: no kernel given",
+    spoil: (rig) => rig.writePage32(KERNEL_LENGTH, 0),
+  },
+  {
+    when: "the kernel ends past card memory",
+    code: "5E",
+    text: "Cannot load kernel: 8 bytes at 0x1ffffc, card memory has 2097152",
+    spoil: (rig) => rig.writePage32(KERNEL_ADDRESS, 0x1f_fffc),
+  },
+  {
+    when: "the kernel's address is beyond all addresses",
+    code: "5E",
+    text: "Cannot load kernel: 8 bytes at 0xInfinity, card memory has 2097152",
+    spoil: (rig) => rig.writePage32(KERNEL_ADDRESS + 4, 0xffff_ffff),
+  },
+  {
+    when: "the command line is longer than card memory",
+    code: "5E",
+    text: "Cannot load command line: 4294967295 bytes at 0x180000, card memory has 2097152",
+    spoil: (rig) => rig.writePage32(CMDLINE_LENGTH, 0xffff_ffff),
+  },
+  {
+    when: "a byte of the kernel is wrong",
+    code: "4E",
+    text: "Cannot trust kernel: 8 bytes at 0x100000 have SHA-256",
+    spoil: (rig) => rig.host.endpoint.memoryWrite(APERTURE + 0x10_0007, FLIPPED),
+  },
+  {
+    when: "a byte of the command line is wrong",
+    code: "4E",
+    text: "Cannot trust command line: 12 bytes at 0x180000 have SHA-256",
+    spoil: (rig) => rig.host.endpoint.memoryWrite(APERTURE + 0x18_0000, FLIPPED),
+  },
+  {
+    when: "a byte of the initrd's digest is wrong",
+    code: "4E",
+    text: "Cannot trust initrd: 9 bytes at 0x190000 have SHA-256",
+    spoil: (rig) => rig.writePage(DIGESTS + 64, FLIPPED),
+  },
+  {
+    when: "a slot has more queues than there can be",
+    code: "1E",
+    text: "Cannot read slot 2: 65 queues, 0 bytes of configuration",
+    spoil: (rig) => rig.writePage(page.slotOffset(2), Uint8Array.of(1, 0, 65, 0)),
+  },
+  {
+    when: "a queue has no room for a chain record",
+    code: "1E",
+    text: "Cannot read slot 0 queue 0: size 64, staging 0 bytes",
+    spoil(rig) {
+      rig.writePage(page.slotOffset(0), Uint8Array.of(1, 0, 1, 0));
+      rig.writePage(page.slotOffset(0) + page.QUEUES_OFFSET, Uint8Array.of(64, 0));
+    },
+  },
+  {
+    when: "the machine does not want the image",
+    code: "7E",
+    text: "no kernel for this machine",
+    spoil: (rig) => rig.machine.refusal = new BootRefused("7E", "no kernel for this machine"),
+  },
+  {
+    when: "the machine fails in a way nobody thought of",
+    code: "dE",
+    text: "Cannot boot: TypeError: oops",
+    spoil: (rig) => rig.machine.refusal = new TypeError("oops"),
+  },
+];
+
+for (const { when, code, text, spoil } of REFUSALS) {
+  Deno.test(`boot() refuses with ${code} and a sentence when ${when}`, async () => {
+    await using rig = await ready();
+    rig.download();
+    spoil(rig);
+    rig.bootSignal();
+    assertEquals(rig.bootstrap.state, "refused");
+    assertEquals(rig.publishedState, "refused");
+    assertEquals(rig.postCodes.at(-1), code);
+    assertEquals(rig.text.slice(0, text.length), text);
+    assertEquals(rig.machine.image, undefined);
+    assertEquals(rig.host.link.interrupts.at(-1), 0);
+  });
+}
+
+Deno.test("a refused digest is told with what was found and what was wanted", async () => {
+  await using rig = await ready();
+  rig.download({ ...LINUX, kernel: "abc" });
+  rig.writePage(DIGESTS, new Uint8Array(32));
+  rig.bootSignal();
+  // FIPS 180-4, the example of "abc".
+  const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  assertStringIncludes(rig.text, `have SHA-256 ${abc}, wanted ${"00".repeat(32)}`);
+});
+
+Deno.test("boot() refuses with 1E, by POST code alone, when the host page has no bus address", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.host.writeRegister("host_page_high", 0xffff_ffff);
+  rig.host.link.forget();
+  rig.bootSignal();
+  assertEquals(rig.postCodes, ["13", "1E"]);
+  assertEquals(rig.host.link.posted.filter((p) => "write" in p), []);
+});
+
+Deno.test("a boot signal means nothing but to a card that is ready", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  rig.host.link.forget();
+  rig.bootSignal();
+  assertEquals(rig.host.link.posted, []);
+});
+
+Deno.test("the reset register gives the card a new machine with empty memory", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  const [old] = rig.machines;
+  rig.host.link.forget();
+  const done = rig.reaches("ready");
+  rig.host.writeRegister("reset", 1);
+  assertEquals(rig.publishedState, "resetting");
+  assertEquals(rig.host.readRegister("reset"), 1);
+  assertEquals(rig.host.endpoint.cardPage.every((byte) => byte === 0), true);
+  await done;
+  assertEquals([rig.machines.length, old!.disposals], [2, 1]);
+  assertEquals(rig.postCodes, ["01", "02", "03", "05", "06", "12"]);
+  assertEquals(rig.publishedState, "ready");
+  assertEquals(rig.machine.memory.bytes().every((byte) => byte === 0), true);
+  rig.download();
+  rig.bootSignal();
+  assertEquals(rig.publishedState, "online");
+});
+
+Deno.test("a second reset while resetting is ignored", async () => {
+  await using rig = await ready();
+  const done = rig.reaches("ready");
+  rig.host.writeRegister("reset", 1);
+  rig.host.writeRegister("reset", 1);
+  await done;
+  assertEquals(rig.machines.length, 2);
+});
+
+Deno.test("what a machine of before the reset says is not heard", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  const { events } = rig.machine;
+  await rig.reset();
+  rig.host.link.forget();
+  events!.stopped("crashed", "");
+  events!.postCode(0x4242);
+  assertEquals(rig.bootstrap.state, "ready");
+  assertEquals(rig.host.link.posted, []);
+});
+
+Deno.test("a stopped card OS is told with its reason, and resets to ready", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  rig.machine.events!.stopped("poweroff", "S5");
+  assertEquals(rig.publishedState, "stopped");
+  assertEquals(rig.hostHeader.shutdown_reason, SHUTDOWN_REASON.poweroff);
+  assertEquals(rig.events.at(-1), {
+    type: "machine_stopped",
+    reason: "poweroff",
+    detail: "S5",
+  });
+  await rig.reset();
+  assertEquals([rig.publishedState, rig.hostHeader.shutdown_reason], ["ready", 0]);
+});
+
+Deno.test("a refusal's sentence is gone after reset", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.writePage32(MAGIC, 0);
+  rig.bootSignal();
+  await rig.reset();
+  assertEquals([rig.publishedState, rig.text], ["ready", ""]);
+});
+
+Deno.test("the card OS's POST codes are the card's", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  rig.machine.events!.postCode(0x4b4f);
+  assertEquals([rig.postCodes.at(-1), rig.host.readRegister("post_code")], ["OK", 0x4b4f]);
+});
+
+Deno.test("doorbell 0 asks the card OS to shut down when the request number changed", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  rig.ring(0, 0);
+  assertEquals(rig.machine.shutdownRequests, 0);
+  rig.writePage32(SHUTDOWN_REQUEST, 1);
+  rig.ring(0, 0);
+  rig.ring(0, 0);
+  assertEquals(rig.machine.shutdownRequests, 1);
+});
+
+Deno.test("doorbells of empty slots and beyond all slots mean nothing", async () => {
+  await using rig = await ready();
+  rig.ring(0, 0);
+  rig.ring(1, 0);
+  rig.download();
+  rig.bootSignal();
+  for (const doorbell of [1, 31, 32, 63]) rig.ring(doorbell, 0xffff);
+  assertEquals(rig.bootstrap.state, "online");
+});
+
+Deno.test("the heartbeat counts every 2 s while the card OS runs, and not after", async () => {
+  const clock = FakeTimers.install({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    await using rig = await ready();
+    rig.download();
+    rig.bootSignal();
+    assertEquals(rig.hostHeader.heartbeat, 0);
+    clock.tick(2000);
+    assertEquals(rig.hostHeader.heartbeat, 1);
+    clock.tick(4000);
+    assertEquals(rig.hostHeader.heartbeat, 3);
+    assertEquals(rig.host.link.interrupts.at(-1), 0);
+    rig.machine.events!.stopped("halted", "");
+    rig.host.link.forget();
+    clock.tick(10_000);
+    assertEquals(rig.host.link.posted, []);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("hotReset() forgets the host, and the machine with it", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  rig.host.link.forget();
+  await rig.bootstrap.hotReset();
+  assertEquals(rig.host.endpoint.configRead(0x04, 2), 0);
+  assertEquals(rig.machines.map((machine) => machine.disposals), [1, 0]);
+  assertEquals(rig.host.link.posted.filter((p) => "write" in p), []);
+  rig.host.setUp();
+  assertEquals(rig.host.read32(BLOCK + REGISTERS.host_page_low.at), 0);
+  rig.download();
+  rig.bootSignal();
+  assertEquals(rig.publishedState, "online");
+});
+
+Deno.test("hotReset() while resetting goes on with the machine that is being made", async () => {
+  await using rig = await ready();
+  rig.host.writeRegister("reset", 1);
+  await rig.bootstrap.hotReset();
+  assertEquals(rig.bootstrap.state, "ready");
+  rig.host.setUp();
+  assertEquals([rig.machines.length, rig.host.readRegister("reset")], [2, 0]);
+});
+
+Deno.test("disposing waits for a machine under way, and disposes it", async () => {
+  const rig = new BootRig();
+  const made = Promise.withResolvers<void>();
+  rig.makeMachine = async (machine) => (await made.promise, machine);
+  const ready = rig.bootstrap.powerOn();
+  const disposed = rig[Symbol.asyncDispose]();
+  made.resolve();
+  await Promise.all([ready, disposed]);
+  assertEquals(rig.machine.disposals, 1);
+});
