@@ -1,0 +1,171 @@
+import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
+import { FileBackend } from "../../host/backends/file.ts";
+import { BackendError } from "../../protocol/errors.ts";
+
+const SIGNAL = new AbortController().signal;
+const MIB = 1024 * 1024;
+const ffi = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+
+/** A file of so many bytes that are all holes, gone at the end of the test. */
+async function image(bytes: number): Promise<{ path: string } & Disposable> {
+  const path = await Deno.makeTempFile({ suffix: ".img" });
+  await Deno.truncate(path, bytes);
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path) };
+}
+
+function allocated(path: string): number {
+  return Deno.statSync(path).blocks! * 512;
+}
+
+function filled(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => i % 251 + 1);
+}
+
+function read(disk: FileBackend, sector: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length).fill(0xee);
+  disk.read(sector, bytes, SIGNAL);
+  return bytes;
+}
+
+Deno.test("FileBackend reads holes as zeros, and what was written, at every place", async () => {
+  using file = await image(MIB);
+  await using disk = FileBackend.open(file.path);
+  assertEquals([disk.sectors, disk.readOnly, disk.name], [2048, false, file.path]);
+  disk.write(0, filled(512), SIGNAL);
+  disk.write(2040, filled(4096), SIGNAL);
+  assertEquals(read(disk, 0, 1024), new Uint8Array([...filled(512), ...new Uint8Array(512)]));
+  assertEquals(read(disk, 2040, 4096), filled(4096));
+  assertEquals(Deno.statSync(file.path).size, MIB);
+});
+
+Deno.test("FileBackend leaves a sparse image sparse", async () => {
+  using file = await image(64 * MIB);
+  await using disk = FileBackend.open(file.path);
+  disk.write(65536, filled(4096), SIGNAL);
+  await disk.flush(SIGNAL);
+  assertLess(allocated(file.path), MIB);
+});
+
+Deno.test("FileBackend.flush() resolves, also many at once and for a read-only disk", async () => {
+  using file = await image(MIB);
+  await using disk = FileBackend.open(file.path);
+  disk.write(0, filled(512), SIGNAL);
+  await Promise.all([disk.flush(SIGNAL), disk.flush(SIGNAL)]);
+  await disk[Symbol.asyncDispose]();
+  await using reader = FileBackend.open(file.path, { readOnly: true });
+  await reader.flush(SIGNAL);
+});
+
+Deno.test("FileBackend can be disposed while a flush runs, and twice", async () => {
+  using file = await image(MIB);
+  const disk = FileBackend.open(file.path);
+  const flush = disk.flush(SIGNAL);
+  await disk[Symbol.asyncDispose]();
+  await flush;
+  await disk[Symbol.asyncDispose]();
+});
+
+Deno.test({
+  name: "FileBackend.discard() punches holes",
+  ignore: !ffi,
+  async fn() {
+    using file = await image(8 * MIB);
+    await using disk = FileBackend.open(file.path);
+    disk.write(0, filled(8 * MIB), SIGNAL);
+    await disk.flush(SIGNAL);
+    const before = allocated(file.path);
+    await disk.discard(2048, 4 * 2048, SIGNAL);
+    assertGreater(before - allocated(file.path), 3 * MIB);
+    assertEquals(read(disk, 2048, 512), new Uint8Array(512));
+    assertEquals(read(disk, 0, 512), filled(512));
+    assertEquals(Deno.statSync(file.path).size, 8 * MIB);
+  },
+});
+
+Deno.test("FileBackend.writeZeroes() zeroes just the range, with and without unmap, and frees it if it may", async () => {
+  for (const unmap of [false, true]) {
+    using file = await image(8 * MIB);
+    await using disk = FileBackend.open(file.path);
+    const data = filled(8 * MIB);
+    disk.write(0, data, SIGNAL);
+    await disk.flush(SIGNAL);
+    const before = allocated(file.path);
+    await disk.writeZeroes(1, 4 * 2048 + 1, unmap, SIGNAL);
+    data.fill(0, 512, 4 * MIB + 1024);
+    assertEquals(read(disk, 0, 8 * MIB), data);
+    const freed = before - allocated(file.path);
+    if (ffi) assertEquals(freed > 3 * MIB, unmap);
+  }
+});
+
+Deno.test("FileBackend frees a range larger than one piece, with the event loop in between", async () => {
+  using file = await image(200 * MIB);
+  await using disk = FileBackend.open(file.path);
+  disk.write(0, filled(4096), SIGNAL);
+  disk.write(180 * 2048, filled(4096), SIGNAL);
+  const done = disk.discard(0, 200 * 2048, SIGNAL);
+  assertEquals(done instanceof Promise, ffi);
+  await done;
+  if (ffi) assertEquals([...read(disk, 180 * 2048, 2)], [0, 0]);
+});
+
+Deno.test("FileBackend stops freeing a large range when it is aborted", async () => {
+  using file = await image(200 * MIB);
+  await using disk = FileBackend.open(file.path);
+  const controller = new AbortController();
+  disk.write(180 * 2048, filled(4096), SIGNAL);
+  const done = disk.writeZeroes(0, 200 * 2048, true, controller.signal);
+  controller.abort(new Error("reset"));
+  await Promise.resolve(done).then(() => assert(false), () => {});
+  assertEquals(read(disk, 180 * 2048, 4096), filled(4096));
+});
+
+Deno.test("FileBackend refuses a second writer, and a writer beside a reader, but not two readers", async () => {
+  using file = await image(MIB);
+  {
+    await using _writer = FileBackend.open(file.path);
+    for (const readOnly of [false, true]) {
+      const error = assertThrows(() => FileBackend.open(file.path, { readOnly }), BackendError);
+      assertEquals(error.message, `Cannot open disk image ${file.path}: another process uses it`);
+    }
+  }
+  await using _reader = FileBackend.open(file.path, { readOnly: true });
+  await using _another = FileBackend.open(file.path, { readOnly: true });
+  assertThrows(() => FileBackend.open(file.path), BackendError);
+});
+
+for (const bytes of [0, 511, 1000]) {
+  Deno.test(`FileBackend refuses an image of ${bytes} bytes, and leaves it unlocked`, async () => {
+    using file = await image(bytes);
+    const error = assertThrows(() => FileBackend.open(file.path), BackendError);
+    assertEquals(
+      error.message,
+      `Cannot open disk image ${file.path}: it has ${bytes} bytes, wanted a multiple of 512, 512 or more`,
+    );
+    await Deno.truncate(file.path, 512);
+    await using disk = FileBackend.open(file.path);
+    assertEquals(disk.sectors, 1);
+  });
+}
+
+Deno.test("FileBackend names a missing image, and a directory", async () => {
+  using file = await image(512);
+  assertThrows(() => FileBackend.open(`${file.path}.no`), BackendError, "no such file");
+  const folder = await Deno.makeTempDir();
+  assertThrows(() => FileBackend.open(folder, { readOnly: true }), BackendError, "directory");
+  await Deno.remove(folder);
+});
+
+Deno.test("FileBackend fails a read of a file that was cut short", async () => {
+  using file = await image(MIB);
+  await using disk = FileBackend.open(file.path);
+  await Deno.truncate(file.path, 512);
+  const error = assertThrows(() => read(disk, 0, 1024), BackendError);
+  assertEquals(error.message, `Cannot read ${file.path}: the file was cut short`);
+});
+
+Deno.test("FileBackend fails a write to a file that it may only read", async () => {
+  using file = await image(MIB);
+  await using disk = FileBackend.open(file.path, { readOnly: true });
+  assertThrows(() => disk.write(0, filled(512), SIGNAL), BackendError, "Cannot write");
+});
