@@ -231,8 +231,9 @@ export class HostDriver implements AsyncDisposable {
     if (next(this.#state, "gone") === "shutting_down" && this.#reason === "nop") {
       this.#reason = "crashed";
     }
-    this.#advance("gone");
+    // Closed first: who waits shall hear that the card is gone, not what became of its state.
     this.#close(new LinkError("Cannot reach card: it is gone", { cause }));
+    this.#advance("gone");
   }
 
   /** Pulls all devices and unmaps everything; the card itself is left as it is. */
