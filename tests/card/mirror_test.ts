@@ -1,0 +1,232 @@
+/** The card end of the virtqueue mirror: what it posts, and what it makes of a hostile driver and host. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { QueueMirror } from "../../card/driver/mirror.ts";
+import { DESC_F, DriverError, viewOf, VIRTQ_DESC } from "../../protocol/mod.ts";
+import {
+  APERTURE,
+  BUFFERS,
+  MEMORY_SIZE,
+  MIRROR,
+  MirrorRig,
+  ringOf,
+  STAGING,
+} from "../support/mirror_rig.ts";
+
+const USED = ringOf(8).usedRing;
+const PIECE = [{ address: BUFFERS, length: 4 }];
+
+Deno.test("a mirror begins by posting its index, over what an earlier driver left", () => {
+  const rig = new MirrorRig();
+  viewOf(rig.mirror).setUint16(2, 77, true);
+  new QueueMirror({
+    requester: rig.toHost,
+    memory: {
+      size: MEMORY_SIZE,
+      bytes: () => rig.bytes,
+      view: () => viewOf(rig.bytes),
+      written() {},
+    },
+    ring: ringOf(8),
+    indirect: false,
+    eventIndex: false,
+    row: rig.row(),
+    sendMsi() {},
+    failed() {},
+  });
+  rig.settle();
+  assertEquals(rig.mirror.subarray(2, 4), new Uint8Array(2));
+});
+
+Deno.test("kick() posts record, ring entry and index in one write, byte for byte", () => {
+  const rig = new MirrorRig();
+  rig.bytes.set([0xde, 0xad, 0xbe, 0xef], BUFFERS);
+  rig.driver.add(PIECE, [{ address: 0x1_2340, length: 0x200 }]);
+  rig.notify();
+  const { spans, bytes } = rig.toHost.frames[0]!;
+  assertEquals(spans, [
+    { address: STAGING, length: 48 },
+    { address: MIRROR + 4, length: 4 },
+    { address: MIRROR + 2, length: 2 },
+  ]);
+  assertEquals(
+    bytes,
+    // deno-fmt-ignore
+    new Uint8Array([
+      0, 0,  0, 0,  1, 0,  0, 0,  4, 0, 0, 0,  4, 0, 0, 0,
+      0x40, 0x23, 0x01, 0, 0, 0, 0, 0,  0x00, 0x02, 0, 0,  0, 0, 0, 0,
+      0xde, 0xad, 0xbe, 0xef,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+      0, 0, 0, 0,
+      1, 0,
+    ]),
+  );
+});
+
+Deno.test("kick() asks for the next notification, and says which bytes it wrote", () => {
+  const rig = new MirrorRig({ eventIndex: true });
+  rig.driver.add(PIECE, []);
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  const at = USED + 4 + 8 * 8;
+  assertEquals(viewOf(rig.bytes).getUint16(at, true), 2);
+  assertEquals(rig.written, [[at, at + 2]]);
+  rig.card.kick();
+  assertEquals(rig.written.length, 1, "nothing new, nothing written");
+});
+
+Deno.test("used() says whether the driver wants an interrupt: flags without EVENT_IDX", () => {
+  const rig = new MirrorRig({ eventIndex: false });
+  const round = () => {
+    rig.driver.add(PIECE, []);
+    rig.notify();
+    rig.settle();
+    rig.host.push(rig.host.pop()!, 0);
+    rig.host.publish();
+    rig.settle();
+    return rig.interrupts;
+  };
+  assertEquals(round(), 1);
+  rig.driver.wantInterrupt(false);
+  assertEquals(round(), 1);
+  rig.driver.wantInterrupt(true);
+  assertEquals(round(), 2);
+  assertEquals(rig.card.used(), false, "nothing was used since");
+});
+
+Deno.test("used() says whether the driver wants an interrupt: used_event with EVENT_IDX", () => {
+  const rig = new MirrorRig({ eventIndex: true });
+  rig.driver.wantInterrupt(true, 2);
+  const seen: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    rig.driver.add(PIECE, []);
+    rig.notify();
+    rig.settle();
+    rig.host.push(rig.host.pop()!, 0);
+    rig.host.publish();
+    rig.settle();
+    seen.push(rig.interrupts);
+  }
+  assertEquals(seen, [0, 0, 1, 1]);
+});
+
+Deno.test("used() still wants the interrupt for what kick() took before it", () => {
+  const rig = new MirrorRig({ eventIndex: true });
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  rig.settle();
+  // The used index lies in card memory, and the driver sees it before the doorbell.
+  const view = viewOf(rig.bytes);
+  view.setUint16(USED + 2, 1, true);
+  rig.card.kick();
+  assertEquals(rig.card.inFlight, 0);
+  assertEquals(rig.card.used(), true);
+});
+
+Deno.test("used ids that are not in flight are counted and ignored", () => {
+  const rig = new MirrorRig({ size: 8 });
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  rig.settle();
+  const view = viewOf(rig.bytes);
+  [5, 8, 0xffff_ffff, 0, 0].forEach((id, i) => view.setUint32(USED + 4 + 8 * i, id, true));
+  view.setUint16(USED + 2, 5, true);
+  rig.card.used();
+  assertEquals([rig.card.strayUsed, rig.card.inFlight], [4, 0]);
+});
+
+Deno.test("a used index far ahead costs one round of the ring", () => {
+  const rig = new MirrorRig({ size: 8 });
+  viewOf(rig.bytes).setUint16(USED + 2, 0x9000, true);
+  rig.card.used();
+  assertEquals(rig.card.strayUsed, 0x9000);
+});
+
+const FAULTS = [
+  {
+    what: "a head made available twice",
+    fault: "head-in-flight",
+    offend: (rig: MirrorRig) => rig.driver.offer(0),
+  },
+  {
+    what: "an available index further than the queue size ahead of the used one",
+    fault: "available-index",
+    offend: (rig: MirrorRig) => {
+      for (let i = 0; i < 8; i++) rig.driver.offer(i);
+    },
+  },
+  {
+    what: "a chain that loops",
+    fault: "chain-loop",
+    offend: (rig: MirrorRig) => {
+      rig.driver.describe(0x1000, 5, { addr: 0, len: 1, flags: DESC_F.NEXT, next: 5 });
+      rig.driver.offer(5);
+    },
+  },
+  {
+    what: "a head outside the table",
+    fault: "chain-index",
+    offend: (rig: MirrorRig) => rig.driver.offer(8),
+  },
+] as const;
+for (const { what, fault, offend } of FAULTS) {
+  Deno.test(`kick() fails the queue once, for ${what}`, () => {
+    const rig = new MirrorRig({ size: 8 });
+    rig.driver.add(PIECE, []);
+    rig.notify();
+    offend(rig);
+    rig.card.kick();
+    rig.card.kick();
+    assertEquals(rig.card.used(), false);
+    assertEquals(rig.faults.map((f) => f.fault), [fault]);
+  });
+}
+
+Deno.test("kick() offers the good chains before a bad one", () => {
+  const rig = new MirrorRig({ size: 8 });
+  rig.driver.add(PIECE, []);
+  rig.driver.offer(99);
+  rig.card.kick();
+  rig.settle();
+  assertEquals(rig.faults.map((f) => f.fault), ["chain-index"]);
+  assertEquals(rig.host.pop()?.head, 0);
+});
+
+Deno.test("a chain whose table is changed in flight is judged again when it is offered again", () => {
+  const rig = new MirrorRig({ size: 8 });
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  VIRTQ_DESC.write(viewOf(rig.bytes), { addr: APERTURE, len: 1, flags: 0, next: 0 }, 0x1000);
+  rig.card.reoffer(rig.row());
+  assertEquals(rig.faults.map((f) => f.fault), ["chain-address"]);
+});
+
+Deno.test("stop() ends everything, a call that the link still owes too", () => {
+  const rig = new MirrorRig();
+  rig.toHost.writable = false;
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  rig.card.stop();
+  rig.toHost.writable = true;
+  rig.card.kick();
+  rig.card.reoffer(rig.row());
+  rig.card.msiEventChanged();
+  assertEquals(rig.card.used(), false);
+  assertEquals(rig.toHost.frames, []);
+});
+
+Deno.test("a mirror refuses staging that cannot hold one chain, and rings outside memory", () => {
+  const rig = new MirrorRig({ size: 8 });
+  const make = (stagingLength: number, size: number) => () =>
+    new QueueMirror({
+      requester: rig.toHost,
+      memory: { size, bytes: () => rig.bytes, view: () => viewOf(rig.bytes), written() {} },
+      ring: ringOf(8),
+      indirect: false,
+      eventIndex: false,
+      row: { ...rig.row(), stagingLength },
+      sendMsi() {},
+      failed() {},
+    });
+  make(16 + 8 * 16, MEMORY_SIZE)();
+  assertThrows(make(16 + 8 * 16 - 1, MEMORY_SIZE), RangeError, "at least 144");
+  assertThrows(make(4096, 0x9000), DriverError, "used ring");
+});
