@@ -6,7 +6,7 @@
  */
 import { BackendError } from "../../protocol/mod.ts";
 
-/** @throws {BackendError} when the path is taken or may not be used */
+/** Closing it removes the path. @throws {BackendError} when the path is taken or may not be used */
 export async function unixListener(path: string): Promise<Deno.UnixListener> {
   const act = `Cannot listen for a console on ${path}`;
   try {
@@ -41,14 +41,5 @@ async function isAbandoned(path: string): Promise<boolean> {
     return false;
   } catch (error) {
     return error instanceof Deno.errors.ConnectionRefused;
-  }
-}
-
-/** The listener is closed: its path goes too, if it is still there. */
-export function removeSocket(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // Someone removed it before.
   }
 }

@@ -6,14 +6,14 @@
  * There is no password: a UNIX socket is open to its owner only, and a TCP socket beyond loopback is refused unless
  * the caller insists.
  *
- * Needs `--allow-net=ADDR:PORT`, or `--allow-read --allow-write` of the socket's path.
+ * Needs `--allow-net=ADDR:PORT`, or `--allow-net=unix:PATH --allow-read=PATH --allow-write=PATH`.
  *
  * @module
  */
 import { BackendError } from "../../protocol/mod.ts";
 import { OutputBacklog } from "./_backlog.ts";
 import { InputGate } from "./_input_gate.ts";
-import { removeSocket, unixListener } from "./_unix_listener.ts";
+import { unixListener } from "./_unix_listener.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
 
 const BUSY = new TextEncoder().encode("[knightsbridge: this console is in use]\r\n");
@@ -176,7 +176,6 @@ export class ListenerBackend implements ConsoleBackend {
     this.#backlog[Symbol.dispose]();
     await this.#accepting;
     await this.#serving;
-    if (this.address.transport === "unix") removeSocket(this.address.path);
   }
 }
 

@@ -1,0 +1,182 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { openLibc } from "../../host/backends/_libc.ts";
+import { ListenerBackend } from "../../host/backends/listener.ts";
+import { BackendError } from "../../protocol/mod.ts";
+import { ConsoleProbe } from "../support/console_probe.ts";
+import { missing } from "../support/needs.ts";
+
+const LOOPBACK = { transport: "tcp", hostname: "127.0.0.1", port: 0 } as const;
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+/** A UNIX socket needs permission for the network as a whole, its path being a new one. */
+const noUnix = (await Deno.permissions.query({ name: "net" })).state !== "granted";
+
+function connect(to: ListenerBackend): Promise<Deno.Conn> {
+  const { address } = to;
+  return address.transport === "unix" ? Deno.connect(address) : Deno.connect(address);
+}
+
+/** Reads until `met` or the end, and returns everything read. */
+async function screen(client: Deno.Conn, met: (text: string) => boolean): Promise<string> {
+  const into = new Uint8Array(65536);
+  let text = "";
+  while (!met(text)) {
+    const count = await client.read(into);
+    if (count === null) break;
+    text += new TextDecoder().decode(into.subarray(0, count));
+  }
+  return text;
+}
+
+const whole = () => false;
+
+Deno.test("ListenerBackend carries bytes both ways", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  using client = await connect(listener);
+  await client.write(bytesOf("uname\r"));
+  await probe.until(() => probe.text === "uname\r");
+  listener.write(bytesOf("Linux\r\n"));
+  assertEquals(await screen(client, (text) => text.length >= 7), "Linux\r\n");
+});
+
+Deno.test("ListenerBackend gives a new client what was printed without one", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  new ConsoleProbe(listener);
+  listener.write(bytesOf("booting\r\n"));
+  using client = await connect(listener);
+  assertEquals(await screen(client, (text) => text.length >= 9), "booting\r\n");
+});
+
+Deno.test("ListenerBackend tells a second client that the console is in use", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  using first = await connect(listener);
+  await first.write(bytesOf("1"));
+  await probe.until(() => probe.text === "1");
+  using second = await connect(listener);
+  assertEquals(await screen(second, whole), "[knightsbridge: this console is in use]\r\n");
+  await first.write(bytesOf("2"));
+  await probe.until(() => probe.text === "12");
+});
+
+Deno.test("ListenerBackend serves the next client after one has left", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  for (const key of ["a", "b", "c"]) {
+    const before = probe.text;
+    // The one before may not have been seen off yet.
+    while (probe.text === before) {
+      using client = await connect(listener);
+      await client.write(bytesOf(key)).catch(() => {});
+      const refused = screen(client, whole).catch(() => "reset").then(() => {});
+      await Promise.race([refused, probe.until(() => probe.text !== before)]);
+    }
+  }
+  assertEquals(probe.text, "abc");
+});
+
+Deno.test("ListenerBackend offers the rest after resume()", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  using client = await connect(listener);
+  probe.room = 2;
+  await client.write(bytesOf("abcd"));
+  await probe.until(() => probe.text === "ab");
+  probe.room = Infinity;
+  listener.resume();
+  await probe.until(() => probe.text === "abcd");
+});
+
+Deno.test("ListenerBackend closes with a client that neither reads nor is read", async () => {
+  const listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  using client = await connect(listener);
+  probe.room = 0;
+  await client.write(bytesOf("x"));
+  await probe.until(() => probe.offers > 0);
+  const flood = new Uint8Array(32 * 1024 * 1024);
+  const written = listener.write(flood);
+  assert(written instanceof Promise);
+  await listener[Symbol.asyncDispose]();
+  await written;
+});
+
+Deno.test({
+  name: "ListenerBackend on a UNIX path is its owner's alone, and gone when closed",
+  ignore: noUnix,
+}, async () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const path = `${folder}/console`;
+    {
+      await using listener = await ListenerBackend.open({ transport: "unix", path });
+      const probe = new ConsoleProbe(listener);
+      assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+      using client = await connect(listener);
+      await client.write(bytesOf("u"));
+      await probe.until(() => probe.text === "u");
+      const again = () => ListenerBackend.open({ transport: "unix", path });
+      await assertRejects(again, BackendError, "another process listens there");
+    }
+    assertEquals(exists(path), false);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test({
+  name: "ListenerBackend replaces the socket of a host that was killed, and nothing else",
+  ignore: noUnix || await missing("ffi"),
+}, async () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const path = `${folder}/console`;
+    leaveSocket(path);
+    assert(Deno.lstatSync(path).isSocket);
+    {
+      await using listener = await ListenerBackend.open({ transport: "unix", path });
+      new ConsoleProbe(listener);
+      (await connect(listener)).close();
+    }
+    Deno.writeTextFileSync(path, "precious");
+    const open = () => ListenerBackend.open({ transport: "unix", path });
+    await assertRejects(open, BackendError, "it is no socket");
+    assertEquals(Deno.readTextFileSync(path), "precious");
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+/** Binds and closes without removing, as a killed process does. */
+function leaveSocket(path: string): void {
+  using libc = openLibc();
+  const fd = libc.socket(1, 1, 0);
+  assertEquals(libc.bind(fd, Uint8Array.of(1, 0, ...bytesOf(path), 0)), 0);
+  libc.close(fd);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("ListenerBackend.open() names a port that is taken", async () => {
+  await using first = await ListenerBackend.open(LOOPBACK);
+  await assertRejects(
+    () => ListenerBackend.open(first.address),
+    BackendError,
+    "the port is taken",
+  );
+});
+
+Deno.test("ListenerBackend.open() refuses to face the network unless told to", async () => {
+  const everywhere = { transport: "tcp", hostname: "0.0.0.0", port: 0 } as const;
+  await assertRejects(() => ListenerBackend.open(everywhere), RangeError, "--insecure");
+  await using listener = await ListenerBackend.open(everywhere, { insecure: true });
+  assert(listener.name.startsWith("tcp:0.0.0.0:"));
+});
