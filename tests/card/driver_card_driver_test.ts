@@ -1,0 +1,397 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { CardDriver } from "../../card/driver/card_driver.ts";
+import { HostPage } from "../../card/driver/host_page.ts";
+import { BootRefused } from "../../card/machine/types.ts";
+import {
+  DEVICE_STATUS,
+  DOORBELL,
+  DRIVER_FAULT,
+  MESSAGE,
+  page,
+  type SplitRing,
+  viewOf,
+} from "../../protocol/mod.ts";
+import { FakeMachine } from "../support/fake_machine.ts";
+import { RecordingRequester } from "../support/recording_requester.ts";
+import { RingDriver } from "../support/ring_driver.ts";
+
+const MIB = 1 << 20;
+const HOST_PAGE = 0x80_0000_0000;
+const STAGING = 0x80_1000_0000;
+const MIRROR = 0x80_2000_0000;
+const SLOT = 3;
+const OFFERED = 1n << 32n | 1n << 28n | 1n << 29n | 0x20n;
+/** Offsets in a function's BAR (virtio 1.3 §4.1.4.3), typed by hand. */
+const BAR = {
+  feature_select: 0x08,
+  feature: 0x0c,
+  status: 0x14,
+  select: 0x16,
+  size: 0x18,
+} as const;
+const ENABLE = 0x1c;
+const RINGS = 0x20;
+const ISR = 0x38;
+const NOTIFY = 0x40;
+const CONFIG = 0x80;
+const ALL_OK = 15;
+
+/** A card driver with one device of two queues in slot 3; the test is host and card OS at once. */
+class Rig {
+  readonly link = new RecordingRequester();
+  readonly machine = new FakeMachine(MIB);
+  readonly cardPage = new Uint8Array(page.PAGE_SIZE);
+  readonly hostPage: HostPage;
+  readonly interrupts: number[] = [];
+  lives = 0;
+  driver!: CardDriver;
+
+  constructor() {
+    this.hostPage = new HostPage({
+      requester: this.link,
+      interrupt: (vector) => this.interrupts.push(vector),
+    });
+    this.hostPage.moveTo(HOST_PAGE);
+    this.writeSlot({});
+    this.cardPage.set([1, 2, 3, 4], page.slotOffset(SLOT) + page.DEVICE_CONFIG_OFFSET);
+    for (const queue of [0, 1]) {
+      page.CARD_QUEUE.write(viewOf(this.cardPage), {
+        size_max: 16,
+        msi_event: 0,
+        staging_length: 0x1000,
+        mirror_address: MIRROR + 0x1000 * queue,
+        staging_address: STAGING + 0x1000 * queue,
+        push_limit: 64,
+        reserved: 0,
+      }, page.slotOffset(SLOT) + page.QUEUES_OFFSET + queue * page.CARD_QUEUE.size);
+    }
+  }
+
+  writeSlot(values: Partial<ReturnType<typeof page.CARD_SLOT.read>>): void {
+    const view = viewOf(this.cardPage);
+    const at = page.slotOffset(SLOT);
+    page.CARD_SLOT.write(view, {
+      ...page.CARD_SLOT.read(view, at),
+      type: 2,
+      queue_count: 2,
+      config_length: 4,
+      features_offered: OFFERED,
+      ...values,
+    }, at);
+  }
+
+  start(): this {
+    this.driver = new CardDriver({
+      machine: this.machine,
+      requester: this.link,
+      cardPage: this.cardPage,
+      hostPage: this.hostPage,
+      sendMsi: (vector) => this.interrupts.push(vector),
+      live: () => this.lives++,
+    });
+    return this;
+  }
+
+  get bar() {
+    return this.machine.functions[0]!;
+  }
+
+  /** §3.1.1 up to DRIVER_OK, with queue 0 set up. */
+  driverOk(): RingDriver {
+    this.negotiate();
+    const ring = this.setUp();
+    this.bar.write(BAR.status, 1, ALL_OK);
+    return ring;
+  }
+
+  negotiate(): void {
+    this.bar.write(BAR.status, 1, 1);
+    this.bar.write(BAR.status, 1, 3);
+    this.bar.write(BAR.feature_select, 4, 1);
+    this.bar.write(BAR.feature, 4, 1);
+    this.bar.write(BAR.status, 1, 11);
+  }
+
+  setUp(): RingDriver {
+    const ring: SplitRing = {
+      size: 8,
+      descriptorTable: 0x1000,
+      availableRing: 0x2000,
+      usedRing: 0x3000,
+    };
+    this.bar.write(BAR.select, 2, 0);
+    this.bar.write(BAR.size, 2, ring.size);
+    this.bar.write(RINGS, 4, ring.descriptorTable);
+    this.bar.write(RINGS + 8, 4, ring.availableRing);
+    this.bar.write(RINGS + 16, 4, ring.usedRing);
+    this.bar.write(ENABLE, 2, 1);
+    return new RingDriver(this.machine.memory.bytes(), ring);
+  }
+
+  get hostSlot() {
+    const bytes = new Uint8Array(page.PAGE_SIZE);
+    for (const p of this.link.posted) {
+      const at = "write" in p ? p.write - HOST_PAGE : -1;
+      if ("write" in p && at >= 0 && at < bytes.length) bytes.set(p.bytes, at);
+    }
+    const view = viewOf(bytes);
+    const at = page.slotOffset(SLOT);
+    return {
+      ...page.HOST_SLOT.read(view, at),
+      queues: [0, 1].map((queue) =>
+        page.HOST_QUEUE.read(view, at + page.QUEUES_OFFSET + queue * page.HOST_QUEUE.size)
+      ),
+    };
+  }
+
+  /** Bus addresses of posted writes that are not the host page's. */
+  get mirrored(): number[] {
+    return this.link.posted.flatMap((p) => "write" in p && p.write >= STAGING ? [p.write] : []);
+  }
+
+  ring(value: number): void {
+    this.driver.doorbell(SLOT, value);
+  }
+
+  /** What the host does when a device has used `head`: element, index, doorbell. */
+  use(ring: RingDriver, head: number): void {
+    const { usedRing, size } = ring.ring;
+    const index = ring.view.getUint16(usedRing + 2, true);
+    ring.view.setUint32(usedRing + 4 + 8 * (index % size), head, true);
+    ring.view.setUint16(usedRing + 2, index + 1, true);
+    this.ring(0);
+  }
+}
+
+Deno.test("CardDriver plugs a function for each slot that is not empty", () => {
+  const rig = new Rig().start();
+  assertEquals([rig.driver.deviceCount, rig.machine.functions.length], [1, 1]);
+  const config = viewOf(rig.bar.pciConfig);
+  assertEquals([config.getUint16(0, true), config.getUint16(2, true)], [0x1af4, 0x1042]);
+  assertEquals(rig.bar.read(CONFIG, 4), 0x0403_0201);
+});
+
+Deno.test("CardDriver throws BootRefused for a slot that contradicts itself", () => {
+  const queue = page.slotOffset(SLOT) + page.QUEUES_OFFSET + page.CARD_QUEUE.size;
+  const at = page.CARD_QUEUE.at;
+  const spoils: readonly [string, (rig: Rig) => void][] = [
+    ["65 queues", (rig) => rig.writeSlot({ queue_count: 65 })],
+    ["257 bytes", (rig) => rig.writeSlot({ config_length: 257 })],
+    ["size 24", (rig) => rig.cardPage[queue + at.size_max] = 24],
+    ["size 2064", (rig) => rig.cardPage[queue + at.size_max + 1] = 8],
+    ["staging 16 bytes", (rig) => rig.cardPage.set([16, 0], queue + at.staging_length)],
+    ["staging 4096", (rig) => rig.cardPage[queue + at.staging_address + 7] = 1],
+    ["mirror at 0xInfinity", (rig) => rig.cardPage[queue + at.mirror_address + 7] = 1],
+  ];
+  for (const [text, spoil] of spoils) {
+    const rig = new Rig();
+    spoil(rig);
+    assertStringIncludes(assertThrows(() => rig.start(), BootRefused).message, text);
+  }
+});
+
+Deno.test("a queue of size 0 does not exist for the driver", () => {
+  const rig = new Rig();
+  rig.cardPage[page.slotOffset(SLOT) + page.QUEUES_OFFSET] = 0;
+  rig.start();
+  rig.bar.write(BAR.select, 2, 0);
+  assertEquals(rig.bar.read(BAR.size, 2), 0);
+});
+
+Deno.test("DRIVER_OK publishes status, features and rings with the slot's vector", () => {
+  const rig = new Rig().start();
+  rig.driverOk();
+  const { status, features_accepted, queues } = rig.hostSlot;
+  assertEquals([status, features_accepted], [15, 1n << 32n]);
+  assertEquals(queues[0], {
+    size: 8,
+    enabled: 1,
+    used_index: 0,
+    available_index: 0,
+    descriptor_table: 0x1000,
+    available_ring: 0x2000,
+    used_ring: 0x3000,
+  });
+  assertEquals(queues[1]!.enabled, 0);
+  assertEquals(new Set(rig.interrupts), new Set([0, SLOT + 1]));
+  assertEquals(rig.lives, 1);
+});
+
+Deno.test("a queue row is posted before the status that says it is there", () => {
+  const rig = new Rig().start();
+  rig.driverOk();
+  const at = HOST_PAGE + page.slotOffset(SLOT);
+  const writes = rig.link.posted.flatMap((p) => "write" in p ? [p.write] : []);
+  assert(writes.indexOf(at + page.QUEUES_OFFSET) < writes.lastIndexOf(at));
+});
+
+Deno.test("a chain made available before DRIVER_OK is mirrored at DRIVER_OK", () => {
+  const rig = new Rig().start();
+  rig.negotiate();
+  const ring = rig.setUp();
+  ring.add([{ address: 0x8000, length: 4 }], []);
+  assertEquals(rig.mirrored, []);
+  rig.bar.write(BAR.status, 1, ALL_OK);
+  assert(rig.mirrored.includes(STAGING));
+});
+
+Deno.test("a notification mirrors the chain, and the doorbell brings the interrupt back", () => {
+  const rig = new Rig().start();
+  const ring = rig.driverOk();
+  const head = ring.add([{ address: 0x8000, length: 4 }], []);
+  rig.bar.write(NOTIFY, 2, 0);
+  assert(rig.mirrored.includes(STAGING));
+  assertEquals(rig.machine.lines[0], false);
+  rig.use(ring, head);
+  assertEquals(rig.machine.lines[0], true);
+  assertEquals(rig.bar.read(ISR, 1), 1);
+  assertEquals(rig.machine.lines[0], false);
+  rig.ring(0);
+  assertEquals(rig.machine.lines[0], false);
+});
+
+Deno.test("the doorbell raises no interrupt that the driver does not want", () => {
+  const rig = new Rig().start();
+  const ring = rig.driverOk();
+  ring.wantInterrupt(false);
+  const head = ring.add([{ address: 0x8000, length: 4 }], []);
+  rig.bar.write(NOTIFY, 2, 0);
+  rig.use(ring, head);
+  assertEquals(rig.machine.lines[0], false);
+});
+
+Deno.test("doorbell values that are no queue of the device mean nothing", () => {
+  const rig = new Rig().start();
+  rig.driverOk();
+  for (const value of [1, 2, 63, 0xfffe, 0xffff_ffff]) rig.ring(value);
+  rig.driver.doorbell(SLOT + 1, 0);
+  assertEquals(rig.machine.lines[0], false);
+});
+
+Deno.test("a new configuration generation raises a configuration interrupt, once", () => {
+  const rig = new Rig().start();
+  rig.driverOk();
+  rig.cardPage[page.slotOffset(SLOT) + page.DEVICE_CONFIG_OFFSET] = 9;
+  rig.writeSlot({ config_generation: 7 });
+  rig.ring(DOORBELL.config_changed);
+  assertEquals(rig.bar.read(ISR, 1), 2);
+  assertEquals([rig.bar.read(CONFIG, 1), rig.bar.read(0x15, 1)], [9, 7]);
+  rig.ring(DOORBELL.config_changed);
+  assertEquals(rig.bar.read(ISR, 1), 0);
+});
+
+Deno.test("a reset is asked of the host, and done when the host says so", () => {
+  const rig = new Rig();
+  rig.writeSlot({ reset_done: 41 });
+  rig.start();
+  const ring = rig.driverOk();
+  rig.bar.write(BAR.status, 1, 0);
+  assertEquals([rig.hostSlot.reset_request, rig.hostSlot.status], [42, 0]);
+  assertEquals([rig.hostSlot.features_accepted, rig.hostSlot.queues[0]!.enabled], [0n, 0]);
+  assertEquals(rig.bar.read(BAR.status, 1), 15);
+  rig.ring(DOORBELL.config_changed);
+  assertEquals(rig.bar.read(BAR.status, 1), 15);
+  // The old rings are nobody's now.
+  ring.add([{ address: 0x8000, length: 4 }], []);
+  rig.link.forget();
+  rig.ring(0);
+  assertEquals(rig.mirrored, []);
+  rig.writeSlot({ reset_done: 42 });
+  rig.ring(DOORBELL.config_changed);
+  assertEquals(rig.bar.read(BAR.status, 1), 0);
+  rig.driverOk();
+  assertEquals(rig.hostSlot.status, 15);
+});
+
+Deno.test("needs_reset of the host shows as DEVICE_NEEDS_RESET, until the reset is done", () => {
+  const rig = new Rig().start();
+  const ring = rig.driverOk();
+  rig.writeSlot({ needs_reset: DRIVER_FAULT.request });
+  rig.ring(DOORBELL.config_changed);
+  assert(rig.bar.read(BAR.status, 1) & DEVICE_STATUS.DEVICE_NEEDS_RESET);
+  assertEquals(rig.bar.read(ISR, 1), 2);
+  rig.link.forget();
+  ring.add([{ address: 0x8000, length: 4 }], []);
+  rig.bar.write(NOTIFY, 2, 0);
+  assertEquals(rig.mirrored, []);
+  rig.bar.write(BAR.status, 1, 0);
+  rig.writeSlot({ needs_reset: 0, reset_done: 1 });
+  rig.ring(DOORBELL.config_changed);
+  assertEquals(rig.bar.read(BAR.status, 1), 0);
+});
+
+Deno.test("a malformed chain breaks the device: fault to the host, DEVICE_NEEDS_RESET to the driver", () => {
+  const rig = new Rig().start();
+  const ring = rig.driverOk();
+  ring.offer(8);
+  rig.bar.write(NOTIFY, 2, 0);
+  assertEquals(rig.hostSlot.fault, DRIVER_FAULT["chain-index"]);
+  assertEquals(rig.hostSlot.fault_queue, 0);
+  assert(rig.bar.read(BAR.status, 1) & DEVICE_STATUS.DEVICE_NEEDS_RESET);
+  rig.bar.write(BAR.status, 1, 0);
+  assertEquals(rig.hostSlot.fault, DRIVER_FAULT.none);
+});
+
+Deno.test("a refused feature set is told to the host", () => {
+  const rig = new Rig().start();
+  rig.bar.write(BAR.status, 1, 3);
+  rig.bar.write(BAR.status, 1, 11);
+  assertEquals(rig.hostSlot.fault, DRIVER_FAULT.features);
+});
+
+Deno.test("a write to device configuration space is a message with slot, width and offset", () => {
+  const rig = new Rig().start();
+  rig.bar.write(CONFIG + 2, 2, 0xbeef);
+  assertEquals(rig.link.messages(MESSAGE.device_config_write), [[0x0002_0203, 0xbeef]]);
+});
+
+Deno.test("of device configuration writes the latest of each field waits for the link", () => {
+  const rig = new Rig().start();
+  rig.link.writable = false;
+  for (let value = 0; value < 100; value++) rig.bar.write(CONFIG, 4, value);
+  rig.bar.write(CONFIG, 1, 7);
+  assertEquals(rig.link.posted, []);
+  rig.link.writable = true;
+  rig.bar.write(CONFIG, 1, 8);
+  assertEquals(rig.link.messages(MESSAGE.device_config_write), [[0x403, 99], [0x103, 7], [
+    0x103,
+    8,
+  ]]);
+});
+
+Deno.test("status changes wait for the link, and leave as the last of them", () => {
+  const rig = new Rig().start();
+  rig.link.forget();
+  rig.link.writable = false;
+  rig.negotiate();
+  assertEquals(rig.link.posted, []);
+  rig.link.writable = true;
+  assertEquals(rig.hostSlot.status, 11);
+  assertEquals(rig.interrupts, [0, SLOT + 1]);
+});
+
+Deno.test("headerChanged() asks the machine to shut down when the request number is another", () => {
+  const rig = new Rig().start();
+  rig.driver.headerChanged();
+  assertEquals(rig.machine.shutdownRequests, 0);
+  rig.cardPage[page.CARD_HEADER.at.shutdown_request] = 1;
+  rig.driver.headerChanged();
+  rig.driver.headerChanged();
+  assertEquals(rig.machine.shutdownRequests, 1);
+});
+
+Deno.test("close() leaves nothing that touches card memory, host page or host", () => {
+  const rig = new Rig().start();
+  const ring = rig.driverOk();
+  rig.driver.close();
+  rig.link.forget();
+  rig.interrupts.length = 0;
+  ring.add([{ address: 0x8000, length: 4 }], []);
+  rig.bar.write(NOTIFY, 2, 0);
+  rig.bar.write(CONFIG, 4, 1);
+  rig.bar.write(BAR.status, 1, 0);
+  rig.ring(0);
+  rig.writeSlot({ reset_done: 1, config_generation: 1 });
+  rig.ring(DOORBELL.config_changed);
+  assertEquals([rig.link.posted, rig.interrupts, rig.machine.lines], [[], [], [false]]);
+});
