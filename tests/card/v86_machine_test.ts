@@ -83,6 +83,9 @@ Deno.test("boot() runs an ELF with the registers of the 32-bit boot protocol", a
   assertEquals(machine.memory.view().getUint32(0x90000 + 0x228, true), 0x91000);
 });
 
+/** lidt of zeros; int3. */
+const TRIPLE_FAULT = [0x0f, 0x01, 0x1d, ...asm.dword(RESULT), 0xcc];
+
 const ENDINGS = [
   { when: "it halts", code: asm.HALT, reason: "halted" },
   { when: "it halts after PO", code: [...asm.post("PO"), ...asm.HALT], reason: "poweroff" },
@@ -100,7 +103,7 @@ const ENDINGS = [
   },
   {
     when: "it faults three times over",
-    code: [0x0f, 0x01, 0x1d, ...asm.dword(RESULT), 0xcc, ...asm.SPIN], // lidt of zeros; int3
+    code: TRIPLE_FAULT,
     reason: "crashed",
   },
   {
@@ -235,16 +238,21 @@ Deno.test("a function follows its BAR when the card OS moves it", async () => {
 Deno.test("stopped() says crashed when a function throws in an access", async () => {
   await using machine = await v86Machine({ memoryBytes });
   const { device } = recorder();
-  const broken = { ...device, read: () => assert(false, "no such register") as never };
-  const line = machine.plug(broken);
+  machine.plug({ ...device, read: () => assert(false, "no such register") as never });
   const kernel = asm.tinyKernel(asm.inp(0xc000, 1), asm.HALT);
   const { reason, detail } = await run(machine, kernel).stopped;
   assertEquals(reason, "crashed");
   assert(detail.includes("no such register"), detail);
-  // What the emulator can no longer take goes nowhere.
+});
+
+Deno.test("a crashed machine still takes interrupts, writes and a request, to no effect", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const line = machine.plug(recorder().device);
+  await run(machine, asm.tinyKernel(TRIPLE_FAULT)).stopped;
   line.set(true);
   line.set(false);
-  machine.memory.written(0, 4096);
+  machine.memory.written(0, machine.memory.size);
+  machine.requestShutdown();
 });
 
 /** Remaps the interrupt controllers to vectors 0x20 and 0x28, and lets through what `mask` leaves. */
@@ -344,27 +352,29 @@ Deno.test("set() leaves a shared line high while one of its functions asserts it
 Deno.test("written() drops code compiled from the bytes before", async () => {
   await using machine = await v86Machine({ memoryBytes });
   const CALLED = asm.CODE + 0x2000;
+  // Called often enough to be compiled; the rounds after GO are for the code to change, and for nothing else to end.
+  const ROUNDS = 3_000_000;
   const main = [
-    ...[0xb9, ...asm.dword(3_000_000)], // mov ecx, calls before GO: enough for it to be compiled
+    ...[0xb9, ...asm.dword(ROUNDS)], // mov ecx, ROUNDS
     ...[0xe8, ...asm.dword(0x2000 - 10)], // again: call CALLED
-    ...[0x83, 0xf8, 0x01], // cmp eax, 1
-    ...[0x75, 0x12], // jne changed
+    ...[0x83, 0xf8, 0x01, 0x75, 0x15], // cmp eax, 1; jne changed
     ...[0xe2, 0xf4], // loop again
+    ...[0x85, 0xdb, 0x75, 0x0f, 0x43], // test ebx, ebx; jne changed; inc ebx
     ...asm.post("GO"), // (12 bytes)
-    ...[0xeb, 0xe6], // jmp again
-    ...[0x90, 0x90], // (changed)
-    ...asm.store(RESULT),
+    ...[0xeb, 0xdc], // jmp to the first instruction
+    ...asm.store(RESULT), // changed:
     ...asm.HALT,
   ];
   const kernel = asm.elf32(asm.CODE, [
     { address: asm.CODE, bytes: main },
     { address: CALLED, bytes: [...asm.movEax(1), ...asm.RET] },
   ]);
-  const { stopped } = run(machine, kernel, () => {
+  const { codes, stopped } = run(machine, kernel, () => {
     machine.memory.bytes().set(asm.dword(2), CALLED + 1);
     machine.memory.written(CALLED + 1, CALLED + 5);
   });
   await stopped;
+  assertEquals(codes, ["GO"]);
   assertEquals(result(machine, 0), 2);
 });
 
@@ -385,6 +395,17 @@ Deno.test("serialLog has what went out of the first serial port, and onSerial() 
   );
   assertEquals(heard, text);
   assertEquals(new TextDecoder().decode(machine.serialLog), text);
+});
+
+Deno.test("the keyboard controller translates scancodes, as a BIOS would have left it", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const kernel = asm.tinyKernel(
+    asm.out(0x64, 0x20, 1), // read the command byte
+    [...asm.inp(0x60, 1), ...asm.store(RESULT)],
+    asm.HALT,
+  );
+  await run(machine, kernel).stopped;
+  assertEquals(result(machine, 0) & 0x40, 0x40);
 });
 
 Deno.test("requestShutdown() presses Ctrl-Alt-Del, and the halt after it is a power off", async () => {

@@ -93,7 +93,7 @@ Deno.test("Scheduler is silent when disposed, be it within a slice", async () =>
   const { scheduler, events } = await harness(() => {
     disposed = scheduler[Symbol.asyncDispose]();
     ran.resolve();
-    return 0;
+    return 5;
   });
   const ran = Promise.withResolvers<void>();
   scheduler.start();
