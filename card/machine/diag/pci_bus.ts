@@ -1,0 +1,138 @@
+/**
+ * The PCI bus of the diag machine: configuration mechanism #1, I/O decoding by BAR 0, INTx to interrupt numbers.
+ *
+ * A function answers at I/O ports only where software put its BAR and only while the command register lets it; its
+ * INTx arrives under the number that software wrote to its interrupt line register.
+ *
+ * - **Spec:** PCI Local Bus 3.0 §3.2.2.3.2, §6.2.
+ *
+ * @module
+ */
+import {
+  barFlags,
+  barMask,
+  le32,
+  PCI_COMMAND,
+  PCI_CONFIG_SIZE,
+  TYPE0_HEADER,
+  TYPE0_WRITABLE,
+  viewOf,
+} from "../../../protocol/mod.ts";
+import type { InterruptLine, PciFunction } from "../types.ts";
+
+/** CONFIG_ADDRESS: bit 31 enable, 23:16 bus, 15:11 device, 10:8 function, 7:2 register. CONFIG_DATA: four bytes. */
+export const CONFIG_ADDRESS = 0xcf8;
+export const CONFIG_DATA = 0xcfc;
+/** Devices on the one bus there is. */
+export const BUS_SLOTS = 32;
+
+const ENABLE = 0x8000_0000;
+/** What a read gets that nobody answers. */
+const ALL_ONES = { 1: 0xff, 2: 0xffff, 4: 0xffff_ffff } as const;
+
+interface Slot {
+  readonly device: PciFunction;
+  readonly view: DataView;
+  /** Writable bits of each byte of configuration space. */
+  readonly mask: Uint8Array;
+}
+
+export class PciBus {
+  readonly #slots: Slot[] = [];
+  readonly #interrupt: (number: number, asserted: boolean) => void;
+  #address = 0;
+
+  /** `interrupt` gets every change of a line, under the number it is routed to. */
+  constructor(interrupt: (number: number, asserted: boolean) => void) {
+    this.#interrupt = interrupt;
+  }
+
+  /** Puts a function into the next free slot. @throws {RangeError} if the bus is full */
+  plug(device: PciFunction): InterruptLine {
+    if (this.#slots.length === BUS_SLOTS) {
+      throw new RangeError(`Cannot plug ${device.name}: ${BUS_SLOTS} functions on the bus already`);
+    }
+    this.#slots.push({ device, view: viewOf(device.pciConfig), mask: writableBits(device) });
+    let level = false;
+    return {
+      set: (asserted) => {
+        if (asserted === level) return;
+        level = asserted;
+        this.#interrupt(device.pciConfig[TYPE0_HEADER.at.interrupt_line]!, asserted);
+      },
+    };
+  }
+
+  read(port: number, width: 1 | 2 | 4): number {
+    if (port === CONFIG_ADDRESS && width === 4) return this.#address;
+    const found = this.#configured(port);
+    if (found) {
+      let value = 0;
+      for (let i = width - 1; i >= 0; i--) {
+        value = value * 256 + (found.slot.device.pciConfig[found.at + i] ?? 0xff);
+      }
+      return value;
+    }
+    const slot = this.#decode(port);
+    return slot ? slot.device.read(port - base(slot), width) : ALL_ONES[width];
+  }
+
+  write(port: number, width: 1 | 2 | 4, value: number): void {
+    if (port === CONFIG_ADDRESS && width === 4) {
+      this.#address = value >>> 0;
+      return;
+    }
+    const found = this.#configured(port);
+    if (found) {
+      const { device: { pciConfig }, mask } = found.slot;
+      for (let i = 0; i < width && found.at + i < PCI_CONFIG_SIZE; i++) {
+        const bits = mask[found.at + i]!;
+        const byte = (value >>> (8 * i)) & bits;
+        pciConfig[found.at + i] = (pciConfig[found.at + i]! & ~bits) | byte;
+      }
+      return;
+    }
+    const slot = this.#decode(port);
+    slot?.device.write(port - base(slot), width, value);
+  }
+
+  /** The configuration register that CONFIG_DATA shows now. */
+  #configured(port: number): { readonly slot: Slot; readonly at: number } | undefined {
+    if (port < CONFIG_DATA || port >= CONFIG_DATA + 4) return undefined;
+    // Bus 0 and function 0 are all there is.
+    if (!(this.#address & ENABLE) || this.#address & 0x00ff_0700) return undefined;
+    const slot = this.#slots[(this.#address >>> 11) & 0x1f];
+    return slot && { slot, at: (this.#address & 0xfc) + port - CONFIG_DATA };
+  }
+
+  #decode(port: number): Slot | undefined {
+    for (const slot of this.#slots) {
+      const offset = port - base(slot);
+      if (offset >= 0 && offset < slot.device.barSize && decodes(slot)) return slot;
+    }
+    return undefined;
+  }
+}
+
+function base(slot: Slot): number {
+  const register = le32.get(slot.view, TYPE0_HEADER.at.bar0);
+  return register - (register & 3);
+}
+
+function decodes(slot: Slot): boolean {
+  return (slot.device.pciConfig[TYPE0_HEADER.at.command]! & PCI_COMMAND.io_space) !== 0;
+}
+
+function writableBits(device: PciFunction): Uint8Array {
+  const mask = new Uint8Array(PCI_CONFIG_SIZE);
+  const view = viewOf(mask);
+  const at = TYPE0_HEADER.at;
+  mask[at.command] = TYPE0_WRITABLE.command & 0xff;
+  mask[at.command + 1] = TYPE0_WRITABLE.command >> 8;
+  mask[at.cache_line_size] = TYPE0_WRITABLE.cache_line_size;
+  mask[at.interrupt_line] = TYPE0_WRITABLE.interrupt_line;
+  const bar = { index: 0, kind: "io", prefetchable: false, size: device.barSize } as const;
+  le32.set(view, at.bar0, barMask(bar).low);
+  le32.set(viewOf(device.pciConfig), at.bar0, barFlags(bar));
+  return mask;
+}
