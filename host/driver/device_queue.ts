@@ -23,7 +23,6 @@ import {
   MIRROR_INDEX_OFFSET,
   MIRROR_RING_OFFSET,
   mirrorSize,
-  past,
   REGISTERS,
   type Requester,
   SpanList,
@@ -269,7 +268,6 @@ export class MirrorQueue implements DeviceQueue {
   }
 
   async #fetchRest(chain: MirrorChain, signal: AbortSignal): Promise<Uint8Array> {
-    signal.throwIfAborted();
     if (this.#stopped) throw new DOMException("The queue was stopped", "AbortError");
     const { readableLength, readableCount, addresses, lengths, pushedLength } = chain;
     if (readableLength > FETCH_MAX) {
@@ -366,7 +364,7 @@ export class MirrorQueue implements DeviceQueue {
   #msiEventDrifted(): boolean {
     return this.#wantsMsi
       ? distance(this.#msiEvent, this.#seen) > FAR
-      : distance(this.#seen, this.#msiEvent) < FAR / 2 || past(this.#msiEvent, this.#seen);
+      : distance(this.#seen, this.#msiEvent) < FAR / 2;
   }
 }
 

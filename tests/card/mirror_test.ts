@@ -199,6 +199,17 @@ Deno.test("a chain whose table is changed in flight is judged again when it is o
   assertEquals(rig.faults.map((f) => f.fault), ["chain-address"]);
 });
 
+Deno.test("a chain that is owed and not offered again yet cannot be used", () => {
+  const rig = new MirrorRig({ size: 8 });
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  rig.toHost.writable = false;
+  rig.card.reoffer(rig.row());
+  viewOf(rig.bytes).setUint16(USED + 2, 1, true);
+  rig.card.used();
+  assertEquals([rig.card.strayUsed, rig.card.inFlight], [1, 1]);
+});
+
 Deno.test("stop() ends everything, a call that the link still owes too", () => {
   const rig = new MirrorRig();
   rig.toHost.writable = false;

@@ -11,6 +11,7 @@ const STAGING = 0x2000_0000;
 function writerOf(maxPayload: number, index = 0) {
   const memory = new Uint8Array(0x1_0000);
   VIRTQ_DESC.write(viewOf(memory), { addr: 0x9000, len: 8, flags: 0, next: 0 });
+  VIRTQ_DESC.write(viewOf(memory), { addr: 0x9000, len: 24, flags: 0, next: 0 }, 16);
   const requester = new MemoryRequester(maxPayload, []);
   const walker = new ChainWalker({
     ring: { size: SIZE, descriptorTable: 0, availableRing: 0, usedRing: 0 },
@@ -32,11 +33,11 @@ function writerOf(maxPayload: number, index = 0) {
     index,
     sendMsi: () => msis++,
   });
-  /** The same chain of 8 readable bytes each time: a record of 32 bytes. */
-  const add = (offset: number) => {
+  /** Chain 0 has 8 readable bytes, a record of 32; chain 1 has 24, a record of 48. */
+  const add = (offset: number, head: 0 | 1 = 0) => {
     const base = writer.nextBase(memory, walker);
-    walker.walk(viewOf(memory), 0, base);
-    writer.add(memory, walker, base, 0, 8, offset);
+    walker.walk(viewOf(memory), head, base);
+    writer.add(memory, walker, base, head, walker.readableLength, offset);
   };
   return { requester, writer, add, post: () => writer.post(memory, walker), msis: () => msis };
 }
@@ -72,6 +73,14 @@ Deno.test("a full posted write leaves, to the last byte, before the next record"
   assertEquals(requester.frames.map((f) => f.bytes.length), [4070]);
   post();
   assertEquals(requester.frames.map((f) => f.bytes.length), [4070, 38]);
+});
+
+Deno.test("the index has its place in a posted write that records would fill", () => {
+  // 108 × 32 + 4 × 48 + 112 × 4 = 4096.
+  const { requester, add, post } = writerOf(4096);
+  for (let i = 0; i < 112; i++) add(48 * i, i < 108 ? 0 : 1);
+  post();
+  assertEquals(requester.frames.map((f) => f.bytes.length), [4096 - 52 + 2, 52 + 2]);
 });
 
 Deno.test("a posted write has at most 1024 spans", () => {

@@ -44,6 +44,11 @@ Deno.test("allocate() gives the whole area once all is free again", () => {
   assertEquals(staging.offset(staging.allocate(64)), 0);
 });
 
+Deno.test("allocate() gives no more pieces than it can keep count of", () => {
+  const staging = new Staging(64, 1);
+  assertEquals([1, 2, 3].map(() => staging.allocate(16) === NO_PIECE), [false, false, true]);
+});
+
 Deno.test("pieces lie apart and inside, and no gap is overlooked, for any use", () => {
   const LENGTH = 256;
   const MAX = 8;
@@ -52,7 +57,7 @@ Deno.test("pieces lie apart and inside, and no gap is overlooked, for any use", 
     fc.record({ free: fc.nat() }),
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 100, size: "max" }), (steps) => {
       const staging = new Staging(LENGTH, MAX);
       const live = new Map<number, { at: number; length: number }>();
       for (const action of steps) {

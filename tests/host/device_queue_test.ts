@@ -29,6 +29,8 @@ interface Made {
   readonly writable?: readonly [address: number, length: number][];
   readonly readableLength?: number;
   readonly pushed?: Uint8Array;
+  /** Offset in staging; behind the last one, if not given. */
+  readonly at?: number;
 }
 
 /** A queue whose card is this test: it writes mirror and staging by hand. */
@@ -45,6 +47,7 @@ function queueOf(options: { size?: number; maxPayload?: number; start?: number }
   setIndex(start);
   const offer = (made: Made = {}) => {
     const { head = index % size, readable = [], writable = [], pushed = new Uint8Array(0) } = made;
+    next = made.at ?? next;
     const view = viewOf(staging);
     CHAIN_RECORD.write(view, {
       head,
@@ -104,6 +107,17 @@ Deno.test("pop() hands out what the card offered, in order, and then nothing", (
   assertEquals([queue.pop()?.head, queue.pop(), queue.pending], [1, undefined, false]);
 });
 
+Deno.test("pushed bytes are those of the chain, wherever its record lies", () => {
+  const { queue, offer } = queueOf();
+  const place = [[0, [1, 2, 3]], [64, [4, 5, 6]], [64, [7, 8]], [64, [9, 10]]] as const;
+  for (const [at, bytes] of place) {
+    offer({ at, pushed: new Uint8Array(bytes) });
+    const chain = queue.pop()!;
+    assertEquals([...chain.pushed], [...bytes]);
+    queue.push(chain, 0);
+  }
+});
+
 Deno.test("publish() posts elements, used index and doorbell in one write, byte for byte", () => {
   const { queue, requester, offer } = queueOf();
   offer({ head: 3, writable: [[0x4000, 0x300]] });
@@ -152,6 +166,16 @@ Deno.test("more used elements than one posted write carries: the index comes wit
     f.spans.filter((s) => s.length % 8 === 0).map((s) => (s.address - APERTURE - USED - 4) / 8)
   );
   assertEquals(seen, [0, 511, 1022]);
+});
+
+Deno.test("push() makes room by itself when a card offers heads it has not got back", () => {
+  const { queue, requester, offer } = queueOf({ size: 8 });
+  for (let i = 0; i < 9; i++) {
+    offer({ head: 0 });
+    queue.push(queue.pop()!, 0);
+  }
+  queue.publish();
+  assertEquals(requester.frames.map((f) => f.bytes.length), [64 + 6, 8 + 6]);
 });
 
 Deno.test("write() lays bytes over the writable segments from any offset, back too", () => {
@@ -305,6 +329,15 @@ Deno.test("wantMsi() tells the card at once, and publish() keeps the event out o
   assertEquals(moved.bytes.subarray(8, 10), new Uint8Array([0x01, 0x60]));
   queue.wantMsi(true);
   assertEquals([...requester.frames[0]!.bytes], [0x01, 0x20, 2, 0, 0, 0]);
+});
+
+Deno.test("wantMsi() asks for the next record, however many are not given back", () => {
+  const { queue, requester, offer } = queueOf();
+  offer();
+  queue.pop();
+  queue.wantMsi(false);
+  queue.wantMsi(true);
+  assertEquals([...requester.frames[1]!.bytes], [1, 0, 2, 0, 0, 0]);
 });
 
 Deno.test("after stop() nothing is posted, popped or thrown", async () => {

@@ -96,6 +96,16 @@ Deno.test("a record larger than a posted write is cut, and whole before its ring
   assertEquals(rig.host.pop()?.pushed, sent);
 });
 
+Deno.test("one segment is pushed over several posted writes", () => {
+  const rig = new MirrorRig({ maxPayload: 4096, pushLimit: 20_000 });
+  const readable = [{ address: BUFFERS + 1, length: 20_000 }];
+  const sent = fill(rig, readable, 6);
+  rig.driver.add(readable, []);
+  rig.notify();
+  rig.settle();
+  assertEquals(rig.host.pop()?.pushed, sent);
+});
+
 Deno.test("a record whose segments alone exceed a posted write is served", async () => {
   const rig = new MirrorRig({ size: 512, maxPayload: 4096, pushLimit: 100, stagingLength: 0x8000 });
   const readable = Array.from(
@@ -190,6 +200,11 @@ Deno.test("a link that wants no more stops the walk, and its call goes on with i
   assertEquals([rig.card.inFlight, rig.toHost.waiting], [0, 1], "asked once, posted nothing");
   rig.toHost.writable = true;
   assertEquals(rig.card.inFlight, 1);
+  rig.toHost.writable = false;
+  rig.driver.add([{ address: BUFFERS, length: 1 }], []);
+  rig.notify();
+  rig.toHost.writable = true;
+  assertEquals(rig.card.inFlight, 2, "and the next time too");
 });
 
 Deno.test("every posted index brings MSI while the host wants it, none while it does not", () => {
@@ -209,6 +224,17 @@ Deno.test("every posted index brings MSI while the host wants it, none while it 
   rig.host.wantMsi(true);
   rig.settle();
   assertEquals(rig.msis, 3, "three records are waiting");
+});
+
+Deno.test("used chains bring no MSI of their own, with records still waiting", () => {
+  const rig = new MirrorRig();
+  for (let i = 0; i < 2; i++) rig.driver.add([{ address: BUFFERS, length: 1 }], []);
+  rig.notify();
+  rig.settle();
+  rig.host.push(rig.host.pop()!, 0);
+  rig.host.publish();
+  rig.settle();
+  assertEquals([rig.doorbells, rig.msis], [2, 1]);
 });
 
 Deno.test("a record that crosses the host's wish for MSI on the way is announced", () => {
@@ -326,7 +352,7 @@ Deno.test("whatever the sizes and delays, every chain is answered, whole and onc
         pushLimit: fc.constantFrom(0, 16, 1500, 1 << 20),
         stagingLength: fc.constantFrom(160, 1000, 4096, 16384),
       }),
-      fc.array(step, { maxLength: 60 }),
+      fc.array(step, { maxLength: 100, size: "max" }),
       async (options, steps) => {
         const rig = new MirrorRig({ size, ...options });
         const expected = new Map<

@@ -64,17 +64,19 @@ Deno.test("recordSize() is rounded up to 16", () => {
 const BAD: readonly {
   readonly what: string;
   readonly set?: readonly [at: number, ...bytes: number[]];
+  readonly also?: readonly [at: number, ...bytes: number[]];
   readonly offset?: number;
+  readonly place?: number;
   readonly size?: number;
   readonly memory?: number;
 }[] = [
-  { what: "an offset that is not aligned", offset: 8 },
+  { what: "an offset that is not aligned", offset: 8, place: 8 },
   { what: "an offset past staging", offset: 96 },
   { what: "an offset far past staging", offset: 0xffff_fff0 },
   { what: "a head outside the queue", set: [0, 8] },
   { what: "more segments than the queue has entries", size: 2, set: [0, 0] },
   { what: "a count that leaves staging", set: [4, 6], size: 8 },
-  { what: "more pushed than there is", set: [8, 2, 0] },
+  { what: "more pushed than there is", set: [8, 2, 0], also: [24, 2, 0] },
   { what: "pushed bytes that leave staging", set: [12, 17] },
   { what: "listed segments with nothing left to fetch", set: [8, 4, 0] },
   { what: "nothing listed and something left to fetch", set: [2, 0, 0, 3] },
@@ -88,11 +90,11 @@ const BAD: readonly {
     set: [40, 0x00, 0xe0, 0xff, 0xff],
   },
 ];
-for (const { what, set, offset = 0, size = 8, memory = MEMORY } of BAD) {
+for (const { what, set, also, place = 0, offset = 0, size = 8, memory = MEMORY } of BAD) {
   Deno.test(`ChainRecord.parse() refuses ${what}`, () => {
-    const staging = new Uint8Array(80);
-    staging.set(GOLDEN);
-    if (set) staging.set(set.slice(1), set[0]);
+    const staging = new Uint8Array(80 + place);
+    staging.set(GOLDEN, place);
+    for (const change of [set, also]) if (change) staging.set(change.slice(1), change[0]);
     const parse = () => new ChainRecord().parse(viewOf(staging), offset, size, memory);
     assertEquals(assertThrows(parse, DriverError).fault, "record");
   });
