@@ -8,6 +8,7 @@
  */
 import { encodeExecRequest, EXEC_PORT, execNonce } from "../../protocol/mod.ts";
 import type { ConsoleBackend, ConsoleEvents } from "../backends/types.ts";
+import type { PortOptions } from "../devices/console.ts";
 import { TrailerFinder } from "./exec_trailer.ts";
 
 /** Where output goes; the card waits while a promise is pending. Owns the bytes until then. */
@@ -36,7 +37,7 @@ interface Run {
 }
 
 export class ExecChannel {
-  /** For a console port each: `{ name: EXEC_PORT.in, backend: channel.in }` and so on. */
+  /** What a console port each is bound to. */
   readonly in: ConsoleBackend;
   readonly out: ConsoleBackend;
   readonly err: ConsoleBackend;
@@ -62,6 +63,13 @@ export class ExecChannel {
     };
     this.out = { ...backend("out"), write: (bytes) => this.#output("out", bytes) };
     this.err = { ...backend("err"), write: (bytes) => this.#output("err", bytes) };
+  }
+
+  /** The ports to give to the card's console device. */
+  get ports(): PortOptions[] {
+    return (["in", "out", "err"] as const).map((which) => {
+      return { name: EXEC_PORT[which], backend: this[which] };
+    });
   }
 
   /**

@@ -57,7 +57,7 @@ export class FakeChain implements DescriptorChain {
 }
 
 /** Largest piece that `writeWith` hands out at once, to see that devices do not count on one piece. */
-export const DEFAULT_PIECE = 1024 * 1024;
+const DEFAULT_PIECE = 1024 * 1024;
 
 export class FakeQueue implements DeviceQueue {
   readonly index: number;
