@@ -32,6 +32,7 @@ export class StdioBackend implements ConsoleBackend {
     if (size !== undefined) this.#gate.resized(size.columns, size.rows);
   };
   #reading: Promise<void> = Promise.resolve();
+  #writing: Promise<void> = Promise.resolve();
   #opened = false;
   #closed = false;
   #outputGone = false;
@@ -46,9 +47,15 @@ export class StdioBackend implements ConsoleBackend {
     return columns > 0 && rows > 0 ? { columns, rows } : undefined;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
+  /** In the order of the calls. */
+  write(bytes: Uint8Array): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write(bytes));
+    return this.#writing;
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
     try {
-      for (let at = 0; at < bytes.length && !this.#outputGone && !this.#closed;) {
+      for (let at = 0; at < bytes.length && !this.#outputGone;) {
         at += await Deno.stdout.write(bytes.subarray(at));
       }
     } catch {
@@ -96,9 +103,11 @@ export class StdioBackend implements ConsoleBackend {
     await this.#gate.offer(rest);
   }
 
+  /** What was written before is written when it resolves. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#writing;
     this.#gate[Symbol.dispose]();
     if (!this.#opened) return;
     Deno.removeSignalListener("SIGWINCH", this.#resized);

@@ -1,0 +1,174 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { LogBackend } from "../../host/backends/log.ts";
+import { nearest } from "../../host/backends/_nearest.ts";
+import { noneConsole } from "../../host/backends/none_console.ts";
+import { noneNet } from "../../host/backends/none_net.ts";
+import { openConsole, parseConsole } from "../../host/backends/open_console.ts";
+import { openNet, parseNet } from "../../host/backends/open_net.ts";
+import { tee } from "../../host/backends/tee.ts";
+import type { ConsoleBackend, ConsoleEvents } from "../../host/backends/types.ts";
+import { BackendError } from "../../protocol/mod.ts";
+import { ConsoleProbe } from "../support/console_probe.ts";
+import { NetProbe } from "../support/net_probe.ts";
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+Deno.test("parseNet() knows tap:NAME, passt and none", () => {
+  assertEquals(parseNet("tap:mic0"), { kind: "tap", interface: "mic0" });
+  assertEquals(parseNet("passt"), { kind: "passt" });
+  assertEquals(parseNet("none"), { kind: "none" });
+});
+
+Deno.test("parseNet() suggests what was meant", () => {
+  const cases = [
+    ["tpa:mic0", "wanted tap:mic0"],
+    ["tap", "wanted tap:NAME"],
+    ["past", "wanted passt"],
+    ["passt:x", "wanted passt"],
+    ["bridge", "wanted tap:NAME, passt or none"],
+    ["", "wanted tap:NAME, passt or none"],
+    ["tap:", 'interface name ""'],
+    ["tap:a/b", 'interface name "a/b"'],
+  ] as const;
+  for (const [text, wanted] of cases) assertThrows(() => parseNet(text), RangeError, wanted);
+});
+
+Deno.test("parseConsole() knows every form", () => {
+  const cases = [
+    ["stdio", { kind: "stdio" }],
+    ["pty", { kind: "pty" }],
+    ["pty:/run/a:b", { kind: "pty", link: "/run/a:b" }],
+    ["log:mic0.log", { kind: "log", path: "mic0.log" }],
+    ["tcp:127.0.0.1:7000", { kind: "tcp", hostname: "127.0.0.1", port: 7000 }],
+    ["tcp:[::1]:0", { kind: "tcp", hostname: "::1", port: 0 }],
+    ["unix:/run/c", { kind: "unix", path: "/run/c" }],
+    ["none", { kind: "none" }],
+  ] as const;
+  for (const [text, choice] of cases) assertEquals(parseConsole(text), choice);
+});
+
+Deno.test("parseConsole() suggests what was meant", () => {
+  const cases = [
+    ["stdout", "wanted stdio, pty, pty:LINK, log:FILE, tcp:ADDR:PORT, unix:PATH or none"],
+    ["studio", "wanted stdio"],
+    ["stdio:x", "wanted stdio"],
+    ["pty:", "wanted pty or pty:LINK"],
+    ["log", "wanted log:FILE"],
+    ["tcp:7000", "wanted tcp:ADDR:PORT"],
+    ["tcp:localhost:70000", "wanted tcp:ADDR:PORT"],
+    ["tcp:::1:7000", "wanted tcp:ADDR:PORT"],
+  ] as const;
+  for (const [text, wanted] of cases) assertThrows(() => parseConsole(text), RangeError, wanted);
+});
+
+Deno.test("nearest() finds a word two edits away, not three", () => {
+  assertEquals(nearest("pssat", ["tap", "passt"]), "passt");
+  assertEquals(nearest("xyz", ["tap", "passt"]), undefined);
+});
+
+Deno.test("openNet() none has no carrier, and takes every frame", async () => {
+  await using net = await openNet({ kind: "none" }, { mac: Uint8Array.of(2, 0, 0, 0, 0, 7) });
+  assertEquals([...net.mac], [2, 0, 0, 0, 0, 7]);
+  const probe = new NetProbe(net);
+  await probe.linkIs(false);
+  assert(net.send(new Uint8Array(72)));
+});
+
+Deno.test("noneNet() makes up a unicast, locally administered address", () => {
+  const first = noneNet().mac[0]!;
+  assertEquals(first & 3, 2);
+  assertThrows(() => noneNet(Uint8Array.of(1, 0, 0, 0, 0, 0)), RangeError, "01:00:00:00:00:00");
+});
+
+Deno.test("LogBackend appends", async () => {
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.writeTextFileSync(path, "before\n");
+    for (const line of ["one\n", "two\n"]) {
+      await using log = await openConsole({ kind: "log", path });
+      assertEquals(log.name, `log:${path}`);
+      log.write(bytesOf(line));
+    }
+    assertEquals(Deno.readTextFileSync(path), "before\none\ntwo\n");
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
+Deno.test("LogBackend.open() names a file that cannot be", () => {
+  const path = "no-such-folder/mic0.log";
+  assertThrows(() => LogBackend.open(path), BackendError, `Cannot open log file ${path}`);
+});
+
+Deno.test({
+  name: "LogBackend reports a full disk once, and the card goes on",
+  ignore: (await Deno.permissions.query({ name: "write" })).state !== "granted" ||
+    (await Deno.permissions.query({ name: "env" })).state !== "granted" ||
+    Deno.build.os !== "linux",
+}, async () => {
+  const reports: string[] = [];
+  await using log = LogBackend.open("/dev/full", (error) => reports.push(error.message));
+  log.write(bytesOf("a"));
+  log.write(bytesOf("b"));
+  assertEquals(reports.length, 1);
+  assert(reports[0]!.startsWith("Cannot write log file /dev/full: No space left"), reports[0]);
+});
+
+/** A console that remembers, with a size if it is given one, whose `write` waits for `release`. */
+class FakeConsole implements ConsoleBackend {
+  readonly name: string;
+  readonly size: { columns: number; rows: number } | undefined;
+  readonly release = Promise.withResolvers<void>();
+  text = "";
+  resumes = 0;
+  closed = false;
+  events!: ConsoleEvents;
+  constructor(name: string, size?: { columns: number; rows: number }) {
+    this.name = name;
+    this.size = size;
+  }
+  write(bytes: Uint8Array): Promise<void> {
+    this.text += new TextDecoder().decode(bytes);
+    return this.release.promise;
+  }
+  open(events: ConsoleEvents): void {
+    this.events = events;
+  }
+  resume(): void {
+    this.resumes++;
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
+
+Deno.test("tee() writes to all, waits for the slowest, takes input from any", async () => {
+  const log = new FakeConsole("log");
+  const terminal = new FakeConsole("tty", { columns: 80, rows: 24 });
+  {
+    await using both = tee([log, terminal, noneConsole()]);
+    assertEquals(both.name, "log+tty+none");
+    assertEquals(both.size, { columns: 80, rows: 24 });
+    const probe = new ConsoleProbe(both);
+    const written = both.write(bytesOf("x"));
+    assertEquals([log.text, terminal.text], ["x", "x"]);
+    let done = false;
+    const waited = Promise.resolve(written).then(() => done = true);
+    log.release.resolve();
+    await log.release.promise;
+    assertEquals(done, false);
+    terminal.release.resolve();
+    await waited;
+    probe.room = 3;
+    assertEquals(terminal.events.input(bytesOf("ab")), 2);
+    assertEquals(log.events.input(bytesOf("cd")), 1);
+    assertEquals(probe.text, "abc");
+    both.resume();
+    assertEquals([log.resumes, terminal.resumes], [1, 1]);
+    log.events.resized(1, 1);
+    terminal.events.resized(132, 50);
+    assertEquals(probe.sizes, ["132x50"]);
+  }
+  assert(log.closed && terminal.closed);
+});

@@ -1,0 +1,32 @@
+/**
+ * A host process reduced to its terminal, for the test of the stdio backend: shows what it gets, until
+ * Ctrl-] or a full stop.
+ *
+ * @module
+ */
+import { StdioBackend } from "../../host/backends/stdio.ts";
+
+const left = Promise.withResolvers<void>();
+{
+  await using stdio = new StdioBackend({ detach: left.resolve });
+  const show = (text: string) => stdio.write(new TextEncoder().encode(text));
+  let room = 4;
+  stdio.open({
+    input(bytes) {
+      const taken = bytes.subarray(0, room);
+      room -= taken.length;
+      if (room === 0) {
+        room = 4;
+        queueMicrotask(() => stdio.resume());
+      }
+      show(`<${new TextDecoder().decode(taken)}>`);
+      if (taken.includes(0x2e)) left.resolve();
+      return taken.length;
+    },
+    resized: (columns, rows) => show(`[${columns}x${rows}]`),
+  });
+  await show(`ready ${stdio.size?.columns}x${stdio.size?.rows}\n`);
+  await left.promise;
+  if (Deno.args[0] === "exit") Deno.exit(3);
+}
+console.log("closed");
