@@ -166,6 +166,18 @@ Deno.test("plug() shows the function in PCI configuration space, with port and l
   ]);
 });
 
+Deno.test("plug() refuses a function that does not fit, and one too many", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const { device } = recorder();
+  for (const barSize of [0, 2, 24, 8192]) {
+    assertThrows(() => machine.plug({ ...device, barSize }), RangeError, `${barSize} bytes`);
+  }
+  const short = { ...device, pciConfig: new Uint8Array(64) };
+  assertThrows(() => machine.plug(short), RangeError, "64 bytes");
+  for (let slot = 2; slot <= 30; slot++) machine.plug(device);
+  assertThrows(() => machine.plug(device), RangeError, "full");
+});
+
 Deno.test("plug() leaves no VGA, IDE or network adapter on the bus", async () => {
   await using machine = await v86Machine({ memoryBytes });
   const slots = [0x05, 0x12, 0x1e];
