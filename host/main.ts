@@ -1,0 +1,200 @@
+/**
+ * `deno task host`: lends a card its disk, network and console, and boots it.
+ *
+ * @module
+ */
+import { BackendError, LinkError, listenTcp } from "../protocol/mod.ts";
+import {
+  cachedCardImage,
+  CommandError,
+  EXIT,
+  hostAndPort,
+  type OptionValues,
+  parseOptions,
+  runMain,
+} from "../scripts/cli/mod.ts";
+import { CONSOLE_CHOICES } from "./backends/open_console.ts";
+import { NET_CHOICES } from "./backends/open_net.ts";
+import { ADDRESS_FORM, parseAddress } from "./control/addresses.ts";
+import { diagImages, linuxImages } from "./control/images.ts";
+import { type OpenDevices, openDevices } from "./control/open_devices.ts";
+import { jsonOf, lineOf } from "./control/report.ts";
+import { BootError } from "./driver/boot_error.ts";
+import type { BootImages } from "./driver/boot_image.ts";
+import { Host, type HostEvent } from "./host.ts";
+
+const COMMAND = {
+  name: "deno task host",
+  about: "lends a card its disk, network and console, and boots it.\n\n" +
+    "Serves one card after the other. Ends when the card OS stops if the console is this terminal or a command\n" +
+    "was given; else it stays for the next card.",
+  options: {
+    listen: { kind: "text", value: "ADDR:PORT", help: "Where the card connects (127.0.0.1:4310)." },
+    insecure: {
+      kind: "flag",
+      help: "Listen beyond loopback: the link is not encrypted, and whoever reaches\n" +
+        "the port can be the card.",
+    },
+    disk: {
+      kind: "list",
+      value: "PATH[,readonly]",
+      help: "Raw image, as often as there are disks.",
+    },
+    net: { kind: "text", value: "CHOICE", help: `Network: ${NET_CHOICES} (none).` },
+    address: { kind: "text", value: "ADDRESS", help: `The card's: ${ADDRESS_FORM}.` },
+    console: {
+      kind: "list",
+      value: "CHOICE",
+      help: `Console: ${CONSOLE_CHOICES}.\nThis terminal if there is one; several share it.`,
+    },
+    os: { kind: "text", value: "linux|diag", help: "What to boot (linux)." },
+    kernel: {
+      kind: "text",
+      value: "FILE",
+      help: "ELF or bzImage instead of the card image's kernel.",
+    },
+    initrd: { kind: "text", value: "FILE", help: "Initial file system for it." },
+    cmdline: { kind: "text", value: "TEXT", help: "Kernel command line, whole." },
+    name: { kind: "text", value: "NAME", help: "The card's name (mic0)." },
+    exec: {
+      kind: "text",
+      value: "COMMAND",
+      help:
+        "Run COMMAND in the card OS, shut the card down, and end with the\ncommand's exit status.",
+    },
+    json: { kind: "flag", help: "Events as JSON lines on stderr." },
+  },
+  examples: [
+    "deno task host --listen 192.168.10.1:4310 --insecure --disk root.img --net tap:mic0 --console pty",
+  ],
+} as const;
+type Options = OptionValues<typeof COMMAND["options"]>;
+
+/** A card OS that was asked to stop gets this long, ms; then the card is reset. */
+const SHUTDOWN_TIMEOUT = 20_000;
+
+await runMain("host", async () => {
+  const options = parseOptions(COMMAND, Deno.args);
+  return options ? await refusable(() => run(options)) : EXIT.ok;
+});
+
+/** Gives the errors of what was asked for their exit statuses. */
+async function refusable(work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    const status = error instanceof RangeError
+      ? EXIT.usage
+      : error instanceof BackendError || error instanceof LinkError
+      ? EXIT.resource
+      : error instanceof BootError
+      ? EXIT.boot
+      : undefined;
+    if (status === undefined) throw error;
+    throw new CommandError(status, (error as Error).message, { cause: error });
+  }
+}
+
+async function run(options: Options): Promise<number> {
+  const listen = hostAndPort("listen", options.listen ?? "4310", "127.0.0.1");
+  if (!options.insecure && !isLoopback(listen.hostname)) {
+    throw new CommandError(
+      EXIT.usage,
+      `Cannot listen on ${listen.hostname}: the link is not encrypted and whoever reaches it can be the card; ` +
+        `listen on 127.0.0.1, or say --insecure`,
+    );
+  }
+  const terminal = Deno.stdin.isTerminal() && options.exec === undefined;
+  const consoles = options.console.length > 0 ? options.console : [terminal ? "stdio" : "none"];
+  const interactive = consoles.includes("stdio");
+  const say = (event: object, line: string | undefined) => {
+    if (options.json) console.error(jsonOf(event));
+    else if (line !== undefined) console.error(`host: ${line}${raw ? "\r" : ""}`);
+  };
+  let raw = false;
+  const end = Promise.withResolvers<number>();
+
+  await using opened = await openDevices({
+    disks: options.disk,
+    net: options.net ?? "none",
+    consoles,
+    address: options.address === undefined ? undefined : parseAddress(options.address),
+    name: cardName(options.name),
+    configureTap: Deno.uid() === 0,
+    insecure: options.insecure,
+  }, {
+    detach: () => end.resolve(EXIT.ok),
+    report: (error) => say({ type: "backend", error }, String((error as Error).message ?? error)),
+  });
+  const images = await chooseImages(options, opened);
+  const listener = listenTcp(listen.hostname, listen.port);
+  await using host = new Host({ listener, devices: opened.devices, images, onEvent });
+  const { hostname, port } = host.address;
+  say({ type: "listening", hostname, port }, `listening on ${hostname}:${port}`);
+  for (const name of opened.consoles) say({ type: "console", name }, `console on ${name}`);
+
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => end.resolve(EXIT.interrupted));
+  }
+  if (options.exec !== undefined) void exec(opened, options.exec).then(end.resolve, end.reject);
+  const status = await end.promise;
+  if (host.card?.state === "online") {
+    await host.card.shutdown({ timeout: SHUTDOWN_TIMEOUT });
+  }
+  return status;
+
+  function onEvent(event: HostEvent): void {
+    say(event, lineOf(event));
+    if (event.type === "card" && event.event.type === "state" && event.event.state === "online") {
+      raw = interactive && Deno.stdin.isTerminal();
+    }
+    if (event.type === "failed") {
+      end.reject(new CommandError(EXIT.boot, event.error.message, { cause: event.error }));
+    }
+    if (event.type === "stopped" && (interactive || options.exec !== undefined)) {
+      end.resolve(event.reason === "crashed" ? EXIT.boot : EXIT.ok);
+    }
+  }
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "::1" || /^127\./.test(hostname);
+}
+
+function cardName(name: string | undefined): string {
+  if (name === undefined) return "mic0";
+  if (/^[a-z0-9][a-z0-9-]{0,31}$/.test(name)) return name;
+  throw new CommandError(
+    EXIT.usage,
+    `Cannot name a card "${name}": wanted lower-case letters, digits and dashes, at most 32`,
+  );
+}
+
+async function chooseImages(options: Options, { address }: OpenDevices): Promise<BootImages> {
+  const { kernel, initrd, cmdline } = options;
+  const choices = { kernel, initrd, cmdline, name: cardName(options.name), address };
+  switch (options.os ?? "linux") {
+    case "diag":
+      return diagImages(choices);
+    case "linux": {
+      const image = kernel === undefined ? await cachedCardImage() : undefined;
+      return await linuxImages(
+        choices,
+        image && {
+          kernel: `${image.folder}/vmlinux`,
+          initrd: `${image.folder}/initrd.img`,
+          cmdline: image.manifest.cmdline,
+        },
+      );
+    }
+    default:
+      throw new CommandError(EXIT.usage, `Cannot use --os ${options.os}: wanted linux or diag`);
+  }
+}
+
+async function exec({ exec }: OpenDevices, command: string): Promise<number> {
+  const to = (stream: typeof Deno.stdout) => async (bytes: Uint8Array) => {
+    for (let at = 0; at < bytes.length;) at += await stream.write(bytes.subarray(at));
+  };
+  return await exec.run(command, { stdout: to(Deno.stdout), stderr: to(Deno.stderr) });
+}
