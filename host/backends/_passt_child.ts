@@ -23,8 +23,12 @@ export interface PasstNetwork {
 /** A passt that printed nothing of a network by then but lives is taken as started. */
 const START_MS = 1000;
 const KEPT_LINES = 8;
-/** passt logs to stderr too, and complains there on each line where there is no system logger. */
-const NOISE = /^Failed to send \d+ bytes to syslog$/;
+/**
+ * What is no reason for an end: values (indented) and headings of the network, how passt gives up root, and its
+ * complaint after each line where there is no system logger.
+ */
+const NO_REASON =
+  /^\s|:$|^Template interface|^Don't run as root|^Failed to send \d+ bytes to syslog$/;
 
 /** A running passt. */
 export class PasstChild implements AsyncDisposable {
@@ -69,13 +73,12 @@ export class PasstChild implements AsyncDisposable {
     if (rest !== "") this.#line(rest);
     const { code, signal } = await this.#child.status;
     const how = signal === null ? `it ended with status ${code}` : `it was ended by ${signal}`;
-    return [how, ...this.#lines].join("; ");
+    return this.#lines.length === 0 ? how : `${how}, saying "${this.#lines.join("; ")}"`;
   }
 
   #line(line: string): void {
     const text = line.trim();
-    if (text === "" || NOISE.test(text)) return;
-    this.#lines.push(text);
+    if (text !== "" && !NO_REASON.test(line)) this.#lines.push(text);
     if (this.#lines.length > KEPT_LINES) this.#lines.shift();
     if (/^[^\s].*:$/.test(line)) this.#section = text;
     const [, key, value] = /^(assign|mask|router): (\S+)$/.exec(text) ?? [];
