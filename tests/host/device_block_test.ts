@@ -95,14 +95,17 @@ Deno.test("BlockDevice reads and writes no bytes at the end of the disk", async 
   assertEquals([read.status, write.status], [STATUS.OK, STATUS.OK]);
 });
 
-Deno.test("BlockDevice reads right when the outgoing batch is cut inside sectors", async () => {
-  const backend = disk();
+Deno.test("BlockDevice reads right, and whole sectors, when the outgoing batch is cut inside them", async () => {
+  const whole = disk();
+  const backend = fault(whole, ({ sector, count }) => {
+    return Number.isInteger(sector) && Number.isInteger(count) ? undefined : new Error("cut");
+  });
   await using driver = new BlockDriver({ backend });
   for (const piece of [1, 100, 511, 512, 513, 1023, 1024]) {
     driver.queue.piece = piece;
     const chain = driver.read(1, 1024);
     await chain.used;
-    assertEquals(chain.memory.subarray(0, 1024), backend.bytes.subarray(512, 1536));
+    assertEquals(chain.memory.subarray(0, 1024), whole.bytes.subarray(512, 1536));
     assertEquals([chain.status, chain.written], [STATUS.OK, 1025]);
   }
 });
@@ -167,6 +170,17 @@ Deno.test("BlockDevice discards and zeroes every range of a request", async () =
   before.fill(0, 0, 512).fill(0, 10 * 512, 12 * 512).fill(0, 60 * 512);
   assertEquals(backend.bytes, before);
   assertEquals([zeroed.status, discarded.status], [STATUS.OK, STATUS.OK]);
+});
+
+Deno.test("BlockDevice passes on for each range whether it may be deallocated", async () => {
+  const unmaps: boolean[] = [];
+  const backend: BlockBackend = Object.assign(Object.create(disk()), {
+    writeZeroes: (_sector: number, _count: number, unmap: boolean) => void unmaps.push(unmap),
+  });
+  await using driver = new BlockDriver({ backend });
+  const ranges = [1, 0, 1].map((flags) => ({ sector: 0, num_sectors: 1, flags }));
+  await driver.writeZeroes(...ranges).used;
+  assertEquals(unmaps, [true, false, true]);
 });
 
 const BAD: readonly {
@@ -451,9 +465,7 @@ Deno.test("BlockDevice.stop() waits for the backend and touches nothing afterwar
   const ends: (() => void)[] = [];
   const backend = delay(disk(), () => new Promise((resolve) => ends.push(resolve)));
   await using driver = new BlockDriver({ backend });
-  driver.read(0, 512);
-  driver.write(0, pattern(512));
-  driver.flush();
+  const chains = [driver.read(0, 512), driver.write(0, pattern(512)), driver.flush()];
   await turn();
   assertEquals(ends.length, 3);
   driver.session.abort();
@@ -469,6 +481,34 @@ Deno.test("BlockDevice.stop() waits for the backend and touches nothing afterwar
   closed.close();
   await turn();
   assertEquals([closed.failure, driver.errors.length], [undefined, 0]);
+  assertEquals(chains.map(({ status }) => status), [0xee, 0xee, 0xee]);
+});
+
+Deno.test("BlockDevice does not report what a backend gave up because of the reset", async () => {
+  const backend = delay(
+    disk(),
+    (_call, signal) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  );
+  await using driver = new BlockDriver({ backend });
+  driver.read(0, 512);
+  driver.flush();
+  await turn();
+  await driver.reset();
+  assertEquals(driver.errors, []);
+});
+
+Deno.test("BlockDevice.stop() lets a write that was fetched too late alone", async () => {
+  const backend = disk();
+  await using driver = new BlockDriver({ backend });
+  driver.queue.add({
+    readable: header(REQUEST_TYPE.OUT, 0, pattern(512)),
+    pushed: 16,
+    writable: 1,
+  });
+  driver.device.notified(0);
+  await driver.device.stop();
+  assertEquals(backend.bytes, disk().bytes);
 });
 
 Deno.test("BlockDevice.stop() waits for a fetch, and writes nothing of it", async () => {

@@ -363,6 +363,15 @@ Deno.test("ConsoleDevice.stop() does not wait for a terminal that hangs, and the
   assertEquals(tty.output, "old new");
 });
 
+Deno.test("ConsoleDevice gives its backend a copy: the queue's memory may be used again", async () => {
+  const tty = new Terminal();
+  const kept: Uint8Array[] = [];
+  tty.write = (bytes) => void kept.push(bytes);
+  await using console = new Console([{ backend: tty }]);
+  console.output(1, "text").readable.fill(0);
+  assertEquals(new TextDecoder().decode(kept[0]), "text");
+});
+
 Deno.test("ConsoleDevice keeps input from a reset until the port is open again", async () => {
   const tty = new Terminal();
   await using console = new Console([{ backend: tty }]);
