@@ -25,12 +25,11 @@ import { NetInterface } from "./interface.ts";
 import { parseIpSetting } from "./ip_option.ts";
 import { enumerate, type PciDevice } from "./pci.ts";
 import { Terminal } from "./terminal.ts";
+import { DIAG_VERSION } from "./version.ts";
 import { VirtioTransport } from "./virtio.ts";
 import { within } from "./ip/within.ts";
 
 export type { NetInterface } from "./interface.ts";
-
-export const DIAG_VERSION = "0.1.0";
 
 /** Page 0 is left alone, so that address 0 is never a buffer. */
 const HEAP_START = 4096;

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { DIAG_VERSION, type DiagOs } from "../os.ts";
+import type { DiagOs } from "../os.ts";
 import type { PciDevice } from "../pci.ts";
+import { DIAG_VERSION } from "../version.ts";
 import { type Command, UsageError } from "./types.ts";
 
 const CLASSES: Readonly<Record<number, string>> = {
