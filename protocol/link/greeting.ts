@@ -48,6 +48,7 @@ export const GREETING = layout({
   reserved_0: le64,
   reserved_1: le64,
   reserved_2: le64,
+  reserved_3: le64,
 });
 /** Bytes that never change their meaning: magic, version, length, role. */
 export const PREFIX_BYTES = 16;
@@ -96,6 +97,7 @@ export function encodeGreeting(greeting: Greeting): Uint8Array {
     reserved_0: 0n,
     reserved_1: 0n,
     reserved_2: 0n,
+    reserved_3: 0n,
   });
   bytes.set(greeting.identity, GREETING.at.identity);
   bytes.set(greeting.session, GREETING.at.session);

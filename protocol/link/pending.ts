@@ -63,14 +63,19 @@ export class PendingRequests {
         `Cannot read completion: data is ${frame.length} bytes, wanted ${wanted}`,
       );
     }
+    // A completion that breaks the rules after all leaves its request to failAll.
+    if (ok) request.succeed(frame.bytes, frame.view, frame.body);
+    else {
+      request.fail(
+        new UnsupportedRequest(
+          frame.code === STATUS.unsupported_request
+            ? "Cannot complete request: nobody claims it"
+            : "Cannot complete request: aborted by its completer",
+        ),
+      );
+    }
     this.#byTag[frame.tag] = undefined;
     this.#freeTags.push(frame.tag);
-    if (ok) request.succeed(frame.bytes, frame.view, frame.body);
-    else if (frame.code === STATUS.unsupported_request) {
-      request.fail(new UnsupportedRequest("Cannot complete request: nobody claims it"));
-    } else {request.fail(
-        new UnsupportedRequest("Cannot complete request: aborted by its completer"),
-      );}
     this.release();
   }
 
