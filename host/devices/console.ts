@@ -20,8 +20,8 @@ import { ConsolePort } from "./console_port.ts";
 const { CONFIG, FEATURE, MAX_PORTS, QUEUE, receiveQueue, transmitQueue } = virtioConsole;
 
 const QUEUE_SIZE = 64;
-/** Bytes of output worth pushing: the longest write of a common driver, and some. */
-const OUTPUT_LIMIT = 64 * 1024;
+/** Bytes of output worth pushing: the longest write of a common driver. */
+const OUTPUT_LIMIT = 32 * 1024;
 const CONTROL_LIMIT = 64;
 
 /** One port. */

@@ -70,6 +70,8 @@ export class ConsolePort {
   stop(): void {
     this.#running?.pump.stop();
     this.#running = undefined;
+    // A session that ended calls nobody back.
+    this.#awaitingLink = false;
     this.setOpen(false);
   }
 

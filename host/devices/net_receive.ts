@@ -62,7 +62,8 @@ export class NetReceive {
       }
     } catch (error) {
       this.stop();
-      this.#session.fail(error);
+      // Later: it stops the device, which calls the backend, which is calling us.
+      queueMicrotask(() => this.#session.fail(error));
       return true;
     }
     if (!this.#hopeless()) {

@@ -140,7 +140,7 @@ Deno.test("ConsoleDevice has two queues for each port, and two for control", () 
   assertEquals(make(1).queueSizes.length, 4);
   assertEquals(make(2).queueSizes.length, 6);
   assertEquals(make(31).queueSizes.length, 64);
-  assertEquals(make(2).pushLimits, [0, 65536, 0, 64, 0, 65536]);
+  assertEquals(make(2).pushLimits, [0, 32768, 0, 64, 0, 32768]);
   assertThrows(() => make(32), RangeError, "32 ports");
   assertThrows(() => make(0), RangeError);
 });
@@ -383,6 +383,25 @@ Deno.test("ConsoleDevice keeps input from a reset until the port is open again",
   assertEquals(tty.left, "hello");
   console.say(...portOpen(0, 1));
   assertEquals([console.input(0), tty.left], ["hello", ""]);
+});
+
+Deno.test("ConsoleDevice waits for a full link again after a reset that came while it waited", async () => {
+  const tty = new Terminal();
+  await using console = new Console([{ backend: tty }]);
+  console.say(...portOpen(0, 1));
+  console.session.writable = false;
+  tty.type("x");
+  // The first session calls nobody back: it ends.
+  await console.reset();
+  console.session = console.begin(console.device.features);
+  console.buffers(0, 2);
+  console.say(...portOpen(0, 1));
+  assertEquals([console.input(0), tty.left], ["x", ""]);
+  console.session.writable = false;
+  tty.type("y");
+  assertEquals(tty.left, "y");
+  console.session.writable = true;
+  assertEquals([console.input(0), tty.left], ["xy", ""]);
 });
 
 Deno.test("ConsoleDevice without MULTIPORT is one port that is always open", async () => {
