@@ -43,9 +43,8 @@ export class HostPage {
     this.#setHeader({});
   }
 
-  /** The host page lies at bus address `address` from now on (0: nowhere). It gets everything at the next publish. */
+  /** The host page is at bus address `address` (0: nowhere), and new: it gets everything at the next publish. */
   moveTo(address: number): void {
-    if (address === this.#address) return;
     this.#address = address;
     this.#changed = this.#used;
   }

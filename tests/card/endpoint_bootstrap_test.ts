@@ -88,6 +88,23 @@ Deno.test("boot() is online at once, and says so with vector 0, when there are n
   assertEquals(rig.host.link.interrupts, [0, 0]);
 });
 
+Deno.test("boot() is online when the first driver reports DRIVER_OK, and booting until then", async () => {
+  await using rig = await ready();
+  rig.download();
+  // Slot 0: a device of type 2 without queues, VERSION_1 offered.
+  rig.writePage(page.slotOffset(0), Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1));
+  rig.bootSignal();
+  assertEquals(rig.publishedState, "booting");
+  const [device] = rig.machine.functions;
+  device!.write(0x14, 1, 3);
+  device!.write(0x08, 4, 1);
+  device!.write(0x0c, 4, 1);
+  device!.write(0x14, 1, 11);
+  assertEquals(rig.publishedState, "booting");
+  device!.write(0x14, 1, 15);
+  assertEquals(rig.publishedState, "online");
+});
+
 const FLIPPED = new Uint8Array(1).fill(0x55);
 const REFUSALS: readonly {
   when: string;
@@ -252,10 +269,12 @@ Deno.test("what a machine of before the reset says is not heard", async () => {
   rig.bootSignal();
   const { events } = rig.machine;
   await rig.reset();
+  rig.download();
+  rig.bootSignal();
   rig.host.link.forget();
   events!.stopped("crashed", "");
   events!.postCode(0x4242);
-  assertEquals(rig.bootstrap.state, "ready");
+  assertEquals(rig.bootstrap.state, "online");
   assertEquals(rig.host.link.posted, []);
 });
 
@@ -344,8 +363,12 @@ Deno.test("hotReset() forgets the host, and the machine with it", async () => {
   assertEquals(rig.host.endpoint.configRead(0x04, 2), 0);
   assertEquals(rig.machines.map((machine) => machine.disposals), [1, 0]);
   assertEquals(rig.host.link.posted.filter((p) => "write" in p), []);
+  rig.host.link.forget();
   rig.host.setUp();
   assertEquals(rig.host.read32(BLOCK + REGISTERS.host_page_low.at), 0);
+  // The next host has not said where its page is: what the last one had is not written to.
+  await rig.reset();
+  assertEquals(rig.host.link.posted.filter((p) => "write" in p), []);
   rig.download();
   rig.bootSignal();
   assertEquals(rig.publishedState, "online");
@@ -354,9 +377,11 @@ Deno.test("hotReset() forgets the host, and the machine with it", async () => {
 Deno.test("hotReset() while resetting goes on with the machine that is being made", async () => {
   await using rig = await ready();
   rig.host.writeRegister("reset", 1);
-  await rig.bootstrap.hotReset();
-  assertEquals(rig.bootstrap.state, "ready");
+  const done = rig.bootstrap.hotReset();
   rig.host.setUp();
+  assertEquals(rig.host.readRegister("reset"), 1);
+  await done;
+  assertEquals(rig.bootstrap.state, "ready");
   assertEquals([rig.machines.length, rig.host.readRegister("reset")], [2, 0]);
 });
 
