@@ -35,6 +35,8 @@ import { type LifeEvent, type LifeState, next, statesFor } from "./states.ts";
 /** How long a card may take from reset to ready, ms: the original's 45 s. */
 const RESET_TIMEOUT = 45_000;
 const ALL_SOURCES = 0xffff_ffff;
+/** No failure. */
+const NONE = Symbol("none");
 
 export interface HostDriverOptions {
   readonly requester: Requester;
@@ -75,6 +77,8 @@ export class HostDriver implements AsyncDisposable {
   #refusal: BootError | undefined;
   /** The card OS of this boot has stopped; `#reason` says why. */
   #stopped = false;
+  /** It was asked to. */
+  #shutdownAsked = false;
   #resetting = false;
   #resetError: unknown;
   /** Counts what the card said: POST codes and card states. */
@@ -157,7 +161,7 @@ export class HostDriver implements AsyncDisposable {
     this.#hostPage.clear();
     this.#reason = "nop";
     this.#refusal = undefined;
-    this.#stopped = false;
+    this.#stopped = this.#shutdownAsked = false;
     const abort = this.#download = new AbortController();
     try {
       await this.#startBoot(images, this.#open(signal, abort.signal));
@@ -168,12 +172,13 @@ export class HostDriver implements AsyncDisposable {
     } finally {
       if (this.#download === abort) this.#download = undefined;
     }
-    await this.#changed.until(() => this.#state !== "booting" || undefined, {
-      signal: this.#open(signal),
-    });
-    if (this.state === "online") return;
-    const failure = this.#bootFailure();
-    if (this.state === "shutting_down") await this.#tryReset();
+    // Decided where it happens: by the time this function goes on, the card may have gone on too.
+    const failure = await this.#changed.until(() => {
+      if (this.#state === "booting") return undefined;
+      return this.#state === "online" ? NONE : this.#bootFailure();
+    }, { signal: this.#open(signal) });
+    if (failure === NONE) return;
+    if (this.#stopped && this.state === "shutting_down") await this.#tryReset();
     throw failure;
   }
 
@@ -183,6 +188,7 @@ export class HostDriver implements AsyncDisposable {
    */
   async shutdown({ signal, timeout }: TimeoutOptions = {}): Promise<ShutdownReason> {
     this.#command("shutdown");
+    this.#shutdownAsked = true;
     this.#boot!.requestShutdown();
     try {
       await this.#changed.until(
@@ -192,8 +198,23 @@ export class HostDriver implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof WaitTimeout)) throw error;
     }
-    if (this.#state !== "ready") await this.reset({ signal });
+    if (this.#state === "shutting_down" || this.#resetting) await this.reset({ signal });
     return this.#reason;
+  }
+
+  /**
+   * Resolves when the card OS that was booted last has stopped, or the card was reset under it: with the reason, and
+   * whether `shutdown` had asked for it.
+   */
+  waitForStop(
+    { signal }: CancelOptions = {},
+  ): Promise<{ readonly reason: ShutdownReason; readonly asked: boolean }> {
+    return this.#changed.until(() => {
+      const runs = this.#state === "booting" || this.#state === "online" ||
+        this.#state === "shutting_down";
+      if (runs && !this.#stopped) return undefined;
+      return { reason: this.#reason, asked: this.#shutdownAsked };
+    }, { signal: this.#open(signal) });
   }
 
   /**

@@ -124,6 +124,16 @@ Deno.test("HostDriver.boot() publishes everything before the boot signal, and re
   await driver[Symbol.asyncDispose]();
 });
 
+Deno.test("HostDriver.boot() resolves though the card OS is asked to stop in the same turn", async () => {
+  const { driver, card } = await makeReady();
+  card.onDoorbell = () => card.report("stopped", "halted");
+  const booting = driver.boot(IMAGES);
+  await driver.waitFor("online");
+  assertEquals(await driver.shutdown(), "halted");
+  await booting;
+  await driver[Symbol.asyncDispose]();
+});
+
 Deno.test("HostDriver.boot() reports progress of what it downloads", async () => {
   const { driver, events } = await makeReady();
   await driver.boot(IMAGES);
