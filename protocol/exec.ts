@@ -52,7 +52,7 @@ export function decodeExecRequest(line: string): ExecRequest | undefined {
   if (!match) return undefined;
   try {
     const command = new TextDecoder("utf-8", { fatal: true }).decode(
-      Uint8Array.fromBase64(match[2]!),
+      Uint8Array.fromBase64(match[2]!, { lastChunkHandling: "strict" }),
     );
     return { nonce: match[1]!, command };
   } catch {

@@ -36,7 +36,7 @@ Deno.test("decodeExecRequest() is undefined for what is no request", () => {
     "",
     NONCE,
     `${NONCE} ====`,
-    `${NONCE} abc`, // no padding
+    `${NONCE} bHM`, // no padding
     `${NONCE} /w==`, // 0xff: not UTF-8
     `${NONCE}  bHM=`,
     `${NONCE} bHM= `,

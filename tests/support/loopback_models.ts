@@ -205,14 +205,14 @@ export class LoopbackNet implements LoopbackModel {
   /** MAC, MTU, STATUS. */
   readonly features = 1n << 5n | 1n << 3n | 1n << 16n;
   readonly queueSizes = [16, 16];
-  readonly config_ = Uint8Array.of(2, 0, 0, 0, 0, 0x42, 1, 0, 0, 0, 0xdc, 5);
+  readonly #config = Uint8Array.of(2, 0, 0, 0, 0, 0x42, 1, 0, 0, 0, 0xdc, 5);
   /** Gets each frame; what it returns goes back. */
   answer: (frame: Uint8Array) => Uint8Array | undefined = () => undefined;
   readonly sent: Uint8Array[] = [];
   #device: LoopbackDevice | undefined;
 
   config(): Uint8Array {
-    return this.config_;
+    return this.#config;
   }
 
   notified(queue: number, device: LoopbackDevice): void {

@@ -22,12 +22,12 @@ import { Disk } from "./disk.ts";
 import { ExecServer } from "./exec.ts";
 import { Heap } from "./heap.ts";
 import { NetInterface } from "./interface.ts";
+import { within } from "./ip/within.ts";
 import { parseIpSetting } from "./ip_option.ts";
 import { enumerate, type PciDevice } from "./pci.ts";
 import { Terminal } from "./terminal.ts";
 import { DIAG_VERSION } from "./version.ts";
 import { VirtioTransport } from "./virtio.ts";
-import { within } from "./ip/within.ts";
 
 export type { NetInterface } from "./interface.ts";
 
