@@ -35,7 +35,8 @@ export async function findTool(
     why(error instanceof Error ? error.message : String(error));
     return undefined;
   }
-  return { path, env: { LD_LIBRARY_PATH: await librariesIn(`${folder}/usr/lib`) } };
+  const libraries = await librariesIn(`${folder}/usr/lib`);
+  return { path, env: libraries === "" ? {} : { LD_LIBRARY_PATH: libraries } };
 }
 
 async function download(name: string, folder: string): Promise<void> {
@@ -50,11 +51,9 @@ async function download(name: string, folder: string): Promise<void> {
       mirror: undefined,
     });
     await apt.update();
-    const pins = [];
-    for (const packageName of PACKAGES[name]!) {
-      pins.push(await apt.available({ name: packageName, version: "" }) ?? missing(packageName));
-    }
-    await apt.download(pins, `${work}/debs`);
+    const names = PACKAGES[name]!;
+    const pins = await apt.available(names.map((name) => ({ name, version: "" })));
+    await apt.download(pins.map((pin, index) => pin ?? missing(names[index]!)), `${work}/debs`);
     for await (const entry of Deno.readDir(`${work}/debs`)) {
       await run("dpkg-deb", ["-x", `${work}/debs/${entry.name}`, `${work}/root`]);
     }

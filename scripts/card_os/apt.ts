@@ -56,13 +56,21 @@ export class PrivateApt {
     await run("apt-get", [...this.#arguments, "-qq", "update"]);
   }
 
-  /** The pinned version where the archive has it, else the newest of that name, else undefined. */
-  async available(pin: Pin): Promise<Pin | undefined> {
-    const text = await this.#cache("madison", pin.name);
-    const versions = text.split("\n").map((row) => row.split("|")[1]?.trim()).filter(Boolean);
-    if (versions.includes(pin.version)) return pin;
-    const newest = versions[0];
-    return newest === undefined ? undefined : { name: pin.name, version: newest };
+  /**
+   * For each pin the pinned version where the archive has it, else the newest of that name, else undefined. One
+   * question for all: each costs apt a third of a second.
+   */
+  async available(pins: readonly Pin[]): Promise<(Pin | undefined)[]> {
+    const versions = new Map<string, string[]>();
+    for (const row of (await this.#cache("madison", ...pins.map((pin) => pin.name))).split("\n")) {
+      const [name, version] = row.split("|").map((field) => field.trim());
+      if (name && version) versions.set(name, [...versions.get(name) ?? [], version]);
+    }
+    return pins.map((pin) => {
+      const known = versions.get(pin.name) ?? [];
+      if (known.includes(pin.version)) return pin;
+      return known[0] === undefined ? undefined : { name: pin.name, version: known[0] };
+    });
   }
 
   /** The package that a metapackage stands for: its first dependency. */
@@ -77,8 +85,8 @@ export class PrivateApt {
     await run("apt-get", [...this.#arguments, "-qq", "download", ...names], { cwd: folder });
   }
 
-  async #cache(verb: string, name: string): Promise<string> {
-    return new TextDecoder().decode(await run("apt-cache", [...this.#arguments, verb, name]));
+  async #cache(verb: string, ...names: readonly string[]): Promise<string> {
+    return new TextDecoder().decode(await run("apt-cache", [...this.#arguments, verb, ...names]));
   }
 }
 

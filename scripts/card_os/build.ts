@@ -107,44 +107,45 @@ async function build(work: string, options: BuildOptions): Promise<Manifest> {
     await writeRootTree(`${work}/root`, unpacked, busybox);
     await ext4Image(`${image}/root.img`, `${work}/root`, ROOT_BYTES);
   });
+  const files = await withProgress("checksums", async () => ({
+    vmlinux: await describe(`${image}/vmlinux`),
+    "initrd.img": await describe(`${image}/initrd.img`),
+    "root.img": await describe(`${image}/root.img`),
+  }));
   const manifest: Manifest = {
     recipe: RECIPE,
     kernel: version,
     cmdline: CMDLINE,
     packages: sums,
-    files: {
-      vmlinux: await describe(`${image}/vmlinux`),
-      "initrd.img": await describe(`${image}/initrd.img`),
-      "root.img": await describe(`${image}/root.img`),
-    },
+    files,
   };
   await Deno.writeTextFile(`${image}/manifest.json`, JSON.stringify(manifest, null, 2) + "\n");
   return manifest;
 }
 
 async function choosePackages(apt: PrivateApt): Promise<{ kernel: Pin; all: Pin[] }> {
-  const all: Pin[] = [];
-  for (const pin of [KERNEL, BUSYBOX, ...TOOLS]) {
-    const found = await apt.available(pin) ?? await newestKernel(apt, pin);
-    if (found === undefined) {
+  const wanted = [KERNEL, BUSYBOX, ...TOOLS];
+  const found = await apt.available(wanted);
+  found[0] ??= await newestKernel(apt);
+  const all = wanted.map((pin, index) => {
+    const taken = found[index];
+    if (taken === undefined) {
       throw new CommandError(EXIT.resource, `Cannot find package ${pin.name} in the archive`);
     }
-    if (found.version !== pin.version) {
+    if (taken.version !== pin.version) {
       console.error(
-        `  ${pin.name}: ${pin.version} is gone from the archive, taking ${found.name} ${found.version}`,
+        `  ${pin.name} ${pin.version} is gone from the archive, taking ${taken.name} ${taken.version}`,
       );
     }
-    all.push(found);
-  }
+    return taken;
+  });
   return { kernel: all[0]!, all };
 }
 
-async function newestKernel(apt: PrivateApt, pin: Pin): Promise<Pin | undefined> {
-  if (pin !== KERNEL) return undefined;
+async function newestKernel(apt: PrivateApt): Promise<Pin | undefined> {
   const name = await apt.dependency(KERNEL_META);
-  return name === undefined
-    ? undefined
-    : await apt.available({ name: `${name}-unsigned`, version: "" });
+  if (name === undefined) return undefined;
+  return (await apt.available([{ name: `${name}-unsigned`, version: "" }]))[0];
 }
 
 async function unpack(debs: string, into: string): Promise<Manifest["packages"]> {

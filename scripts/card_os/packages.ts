@@ -60,6 +60,8 @@ export const MODULES = [
   "virtio_console",
   "virtio_blk",
   "virtio_net",
+  // Tells the card that the kernel panicked, through the pvpanic function that the machine has.
+  "pvpanic_pci",
   "crc32c_generic",
   "ext4",
 ] as const;
