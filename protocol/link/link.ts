@@ -34,6 +34,7 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
   #sessionId: Uint8Array = new Uint8Array(IDENTITY_BYTES);
   #epoch = 0n;
   #peer: Greeting | undefined;
+  #wasUp = false;
   #agreed: LinkLimits;
   #candidate: Transport | undefined;
   #connection: Connection | undefined;
@@ -59,9 +60,13 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
   get counters(): LinkCounters {
     return this.#session.counters;
   }
-  /** What the peer said of itself last; undefined before the first greeting. */
+  /** What the peer said of itself when the session began; undefined before. */
   get peer(): Greeting | undefined {
     return this.#peer;
+  }
+  /** The session has been live on some transport: both sides know of it. */
+  get wasUp(): boolean {
+    return this.#wasUp;
   }
   /** Aborted when the link is closed. */
   get signal(): AbortSignal {
@@ -156,10 +161,16 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
     return task;
   }
 
-  /** Host: gives the session its name, before its first greeting. */
-  name(session: Uint8Array, epoch: bigint): void {
+  /**
+   * The session gets its name, and both sides' limits hold from here on. The host calls it before its answer to
+   * `peer`, the card's first greeting; the card gets there by {@linkcode attach}.
+   */
+  begin(session: Uint8Array, epoch: bigint, peer: Greeting): void {
     this.#sessionId = session;
     this.#epoch = epoch;
+    this.#peer = peer;
+    this.#agreed = agree(this.#limits, peer.limits);
+    this.#session.adopt(this.#agreed, peer.limits);
   }
 
   /**
@@ -200,19 +211,17 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
     if (this.#candidate !== transport) {
       throw new LinkError("Cannot attach connection: another one took its place");
     }
-    const resumed = this.#peer !== undefined;
+    const resumed = this.#wasUp;
     this.#checkSession(peer, resumed);
     const replayed = this.#session.outgoing.rewind(peer.received);
     if (resumed) {
       this.counters.reconnects++;
       this.counters.framesReplayed += replayed;
-    } else {
-      this.#agreed = agree(this.#limits, peer.limits);
-      this.#session.adopt(this.#agreed, peer.limits);
+    } else if (this.#options.role === "card") {
+      this.begin(peer.session, peer.epoch, peer);
     }
+    this.#wasUp = true;
     this.#session.reader.reset();
-    this.#peer = peer;
-    if (this.#options.role === "card") this.name(peer.session, peer.epoch);
     this.#candidate = undefined;
     this.#state = step(this.#state, "agreed");
     const connection = new Connection(transport, this.#session, this, this.#agreed);

@@ -8,6 +8,7 @@ import { encodeGreeting, type Greeting, IDENTITY_BYTES, isNewSession } from "./g
 import { readGreeting, refuse, Refused } from "./handshake.ts";
 import { Link } from "./link.ts";
 import type { LinkServerOptions } from "./options.ts";
+import { INITIAL_SEQUENCE } from "./sequence.ts";
 import type { Transport } from "./types.ts";
 
 /** Connections that have not greeted yet: beyond this many, further ones are closed at once. */
@@ -86,12 +87,15 @@ export class LinkServer implements AsyncDisposable {
   #open(greeting: Greeting, transport: Transport): Link {
     const { epoch, identity, limits, accept, onLink } = this.#options;
     if (this.#closed) throw new ProtocolError("shutdown", "Cannot serve card: host is stopping");
+    if (greeting.received !== INITIAL_SEQUENCE) {
+      throw new ProtocolError("sequence", "Cannot begin session: card received frames before it");
+    }
     const answer = accept(greeting, transport.peer);
     if ("refuse" in answer) throw new ProtocolError(answer.refuse, answer.text);
     const link = new Link({ role: "host", identity, ...(limits && { limits }), ...answer });
     const session = crypto.getRandomValues(new Uint8Array(IDENTITY_BYTES));
     const key = session.toHex();
-    link.name(session, epoch);
+    link.begin(session, epoch, greeting);
     this.#sessions.set(key, link);
     void link.closed.then(() => this.#sessions.delete(key));
     onLink(link, greeting);
@@ -113,7 +117,7 @@ async function attach(
   } catch (error) {
     link.abandon(transport);
     if (error instanceof ProtocolError) link.fail(error);
-    else if (!link.peer) void link.close("shutdown");
+    else if (!link.wasUp) void link.close("shutdown");
     throw error;
   } finally {
     link.signal.removeEventListener("abort", close);

@@ -1,0 +1,105 @@
+import { assert, assertEquals } from "@std/assert";
+import FakeTimers from "@sinonjs/fake-timers";
+import { memoryTransportPair } from "../../protocol/mod.ts";
+import { encodeGreeting } from "../../protocol/link/greeting.ts";
+import { cardGreeting, frame, rawCard, RawPeer } from "../support/link_peer.ts";
+
+/** A clock that moves only when told. */
+function fakeClock() {
+  const clock = FakeTimers.install({
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"],
+  });
+  return { tick: (ms: number) => clock.tickAsync(ms), [Symbol.dispose]: () => clock.uninstall() };
+}
+
+Deno.test("a link pings at each heartbeat and measures the round trip", async () => {
+  using clock = fakeClock();
+  await using card = await rawCard();
+  await card.peer.take(28);
+  await clock.tick(1999);
+  const ping = card.peer.take(20);
+  await clock.tick(1);
+  assertEquals((await ping).subarray(0, 1), Uint8Array.of(3));
+  const id = (await ping).slice(16);
+  await clock.tick(30);
+  await card.peer.send(frame(0x04, {}, id));
+  await clock.tick(0);
+  assertEquals(card.link.counters.roundTrip, 30);
+});
+
+Deno.test("a transport on which nothing is heard for the silence limit is left, the session is kept", async () => {
+  using clock = fakeClock();
+  await using card = await rawCard();
+  void (async () => {
+    const into = new Uint8Array(4096);
+    while (await card.peer.transport.read(into) !== null);
+  })();
+  await clock.tick(11_999);
+  assertEquals(card.link.state, "up");
+  await clock.tick(1);
+  assertEquals(card.link.state, "down");
+  const lost = card.statuses.at(-1);
+  assert(lost?.type === "lost" && lost.error.message.includes("nothing was heard for 10000 ms"));
+});
+
+Deno.test("any byte breaks the silence", async () => {
+  using clock = fakeClock();
+  await using card = await rawCard();
+  void (async () => {
+    const into = new Uint8Array(4096);
+    while (await card.peer.transport.read(into) !== null);
+  })();
+  for (let i = 0; i < 10; i++) {
+    await clock.tick(9_000);
+    await card.peer.send(frame(0x04, {}, new Uint8Array(4)));
+  }
+  assertEquals(card.link.state, "up");
+});
+
+Deno.test("the smaller heartbeat of both sides holds", async () => {
+  using clock = fakeClock();
+  const { limits } = cardGreeting();
+  await using card = await rawCard({}, cardGreeting({ limits: { ...limits, heartbeat: 500 } }));
+  await card.peer.take(28);
+  const ping = card.peer.take(20);
+  await clock.tick(500);
+  assertEquals((await ping)[0], 3);
+});
+
+Deno.test("an acknowledgement that finds no frame to ride on leaves after 20 ms", async () => {
+  using clock = fakeClock();
+  await using card = await rawCard();
+  await card.peer.take(28);
+  await card.peer.send(frame(0x11, { tag: 1, sequence: 0xffff_ff00 }, new Uint8Array(8)));
+  const credit = card.peer.take(28);
+  await clock.tick(19);
+  const [early] = await Promise.all([Promise.race([credit.then(() => true), false])]);
+  assertEquals(early, false);
+  await clock.tick(1);
+  const bytes = await credit;
+  assertEquals([bytes[0], new DataView(bytes.buffer).getUint32(12, true)], [2, 0xffff_ff00]);
+});
+
+Deno.test("a goodbye is not waited on for more than a second", async () => {
+  using clock = fakeClock();
+  await using card = await rawCard();
+  void card.link.close("shutdown");
+  await clock.tick(999);
+  assertEquals(card.link.state, "closing");
+  await clock.tick(1);
+  assertEquals(card.link.state, "closed");
+  await card.link.closed;
+});
+
+Deno.test("a connection that does not greet is closed after 10 s", async () => {
+  using clock = fakeClock();
+  await using card = await rawCard();
+  const [near, far] = memoryTransportPair();
+  const served = card.server.serve(near);
+  await far.write(encodeGreeting(cardGreeting()).subarray(0, 127));
+  await clock.tick(9_999);
+  const end = new RawPeer(far).take(1).catch((error: Error) => error.message);
+  await clock.tick(1);
+  assertEquals(await end, "Stream ended after 0 of 1 bytes");
+  await served;
+});
