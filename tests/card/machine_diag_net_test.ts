@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dhcp } from "../../card/machine/diag/os/ip/dhcp.ts";
 import {
   checksum,
@@ -148,9 +148,9 @@ Deno.test("receive() drops frames that are broken, cut or for somebody else", ()
   assertEquals(sent.length, 1);
 });
 
-Deno.test("dhcp() takes the offer and sets address, prefix and gateway", async () => {
-  const types: number[] = [];
-  const { stack } = stackOn((frame) => {
+/** A DHCP server that gives 10.0.0.7/24 by 10.0.0.1; `types` gathers what it was asked. */
+function dhcpServer(types: number[]): (frame: Uint8Array) => Uint8Array | undefined {
+  return (frame) => {
     if (frame[12] !== 8 || frame[23] !== 17) return undefined;
     const message = frame.slice(42);
     const type = message[242]!;
@@ -175,7 +175,12 @@ Deno.test("dhcp() takes the offer and sets address, prefix and gateway", async (
     view.setUint16(38, 8 + message.length);
     reply.set(message, 42);
     return reply;
-  });
+  };
+}
+
+Deno.test("dhcp() takes the offer and sets address, prefix and gateway", async () => {
+  const types: number[] = [];
+  const { stack } = stackOn(dhcpServer(types));
   stack.settings = { address: 0, prefix: 0, gateway: 0 };
   assertEquals(await dhcp(stack, bytes(CARD_MAC), never), {
     address: 0x0a000007,
@@ -221,7 +226,7 @@ Deno.test("the diagnostic OS pings over its network device, and shows its addres
   await console.printed(/diag# $/);
   assertEquals(os.net.address, "10.0.0.2");
   assert(await os.net.ping("10.0.0.1", never) < 1000);
-  assertThrows(() => os.net.ping("nonsense", never), RangeError);
+  await assertRejects(() => os.net.ping("nonsense", never), RangeError);
   console.typed("ping -c 1 10.0.0.1\r");
   assertMatch(
     await console.printed(/diag# $/),
@@ -255,4 +260,16 @@ Deno.test("the network driver receives more frames than it has buffers, and foll
   rig.devices[0]!.configChanged();
   await Promise.resolve();
   assert(!driver.linkUp);
+});
+
+Deno.test("a ping right after the start waits for the address that DHCP gives", async () => {
+  const net = new LoopbackNet();
+  const server = dhcpServer([]);
+  net.answer = (frame) => server(frame) ?? host(frame);
+  await using rig = new DiagRig([net]).boot("ip=dhcp");
+  const { os } = rig.machine;
+  await os.ready;
+  assertEquals(os.net.address, undefined);
+  await os.net.ping("10.0.0.1", never);
+  assertEquals(os.net.address, "10.0.0.7");
 });

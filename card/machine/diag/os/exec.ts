@@ -36,13 +36,17 @@ export class ExecServer {
   offer(port: ConsolePort): boolean {
     if (!(Object.values(EXEC_PORT) as string[]).includes(port.name)) return false;
     this.#ports.set(port.name, port);
-    if (this.#ports.size === Object.keys(EXEC_PORT).length) {
-      this.#ports.get(EXEC_PORT.out)!.open(() => {});
-      this.#ports.get(EXEC_PORT.err)!.open(() => {});
-      // Opening this one says that we are ready: the last thing.
-      this.#ports.get(EXEC_PORT.in)!.open((bytes) => this.#input(bytes));
-    }
+    if (this.#ports.size === Object.keys(EXEC_PORT).length) this.#os.run(() => this.#open());
     return true;
+  }
+
+  /** Once all devices are bound, so that the first command finds them. */
+  async #open(): Promise<void> {
+    await this.#os.ready;
+    this.#ports.get(EXEC_PORT.out)!.open(() => {});
+    this.#ports.get(EXEC_PORT.err)!.open(() => {});
+    // Opening this one says that we are ready: the last thing.
+    this.#ports.get(EXEC_PORT.in)!.open((bytes) => this.#input(bytes));
   }
 
   #input(bytes: Uint8Array): void {

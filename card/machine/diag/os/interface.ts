@@ -15,6 +15,7 @@ export class NetInterface {
   readonly name: string;
   readonly driver: NetDriver;
   readonly stack: Ipv4Stack;
+  #configuring: Promise<void> = Promise.resolve();
 
   static async open(
     name: string,
@@ -40,7 +41,18 @@ export class NetInterface {
   }
 
   /** Sets the address, or gets one. @throws {NetError} if no DHCP server answers */
-  async configure(setting: Ipv4Settings | "dhcp", signal: AbortSignal): Promise<void> {
+  configure(setting: Ipv4Settings | "dhcp", signal: AbortSignal): Promise<void> {
+    const done = this.#configure(setting, signal);
+    this.#configuring = done.catch(() => {});
+    return done;
+  }
+
+  /** Resolves when no address is being got, so that what uses the network right after the start finds one. */
+  settled(): Promise<void> {
+    return this.#configuring;
+  }
+
+  async #configure(setting: Ipv4Settings | "dhcp", signal: AbortSignal): Promise<void> {
     if (setting === "dhcp") await dhcp(this.stack, this.driver.mac, signal);
     else this.stack.settings = setting;
   }
@@ -49,9 +61,10 @@ export class NetInterface {
    * Round trip to `address` in milliseconds; `timeout` is in milliseconds too.
    * @throws {RangeError} if it is no IPv4 address @throws {NetError} if nothing answers
    */
-  ping(address: string, signal: AbortSignal, timeout = 1000): Promise<number> {
+  async ping(address: string, signal: AbortSignal, timeout = 1000): Promise<number> {
     const to = parseAddress(address);
     if (to === undefined) throw new RangeError(`Cannot ping '${address}': wanted an IPv4 address`);
+    await this.settled();
     return this.stack.ping(to, { signal, timeout });
   }
 }

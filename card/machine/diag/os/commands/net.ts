@@ -31,6 +31,7 @@ export const ping: Command = {
       throw new UsageError(`Cannot ping '${rest.join(" ")}': wanted an IPv4 address`);
     }
     const net = firstInterface(os);
+    await net.settled();
     const times: number[] = [];
     for (let i = 1; i <= count; i++) {
       try {
@@ -60,7 +61,10 @@ export const ip: Command = {
   summary: "show or set the address of the interface",
   async run([verb = "show", ...rest], io, os) {
     if (verb === "show" && rest.length === 0) {
-      for (const net of os.interfaces) await io.out(describe(net));
+      for (const net of os.interfaces) {
+        await net.settled();
+        await io.out(describe(net));
+      }
       return 0;
     }
     if (verb !== "set" || rest.length === 0) throw new UsageError(`Cannot do '${verb}'`);
