@@ -116,6 +116,8 @@ async function attach(
     return link.attach(transport, greeting);
   } catch (error) {
     link.abandon(transport);
+    // The link ends, but the transport is still good for a goodbye.
+    link.signal.removeEventListener("abort", close);
     if (error instanceof ProtocolError) link.fail(error);
     else if (!link.wasUp) void link.close("shutdown");
     throw error;
