@@ -151,6 +151,9 @@ async function run(options: Options): Promise<number> {
     if (event.type === "failed") {
       end.reject(new CommandError(EXIT.boot, event.error.message, { cause: event.error }));
     }
+    if (event.type === "stopped" || event.type === "failed") {
+      opened.exec.fail(new BackendError("Cannot run command: the card OS has stopped"));
+    }
     if (event.type === "stopped" && (interactive || options.exec !== undefined)) {
       end.resolve(event.reason === "crashed" ? EXIT.boot : EXIT.ok);
     }

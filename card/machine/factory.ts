@@ -12,5 +12,5 @@ export type MachineName = (typeof MACHINES)[number];
 export async function machineFactory(name: MachineName): Promise<MachineFactory> {
   return name === "v86"
     ? (await import("./v86/machine.ts")).v86Machine
-    : (await import("./diag/machine.ts")).diagMachine;
+    : (await import("./diag/machine.ts")).DiagMachine.make;
 }
