@@ -22,7 +22,7 @@ export class OutputBacklog implements Disposable {
   readonly #patience: number;
   #head = 0;
   #length = 0;
-  /** Bytes dropped from under the reader since its last mark. */
+  /** Bytes dropped since the reader came, or since its last mark. */
   #lost = 0;
   #reader = false;
   #stalled = false;
@@ -137,7 +137,7 @@ export class OutputBacklog implements Disposable {
   #storeDroppingOldest(bytes: Uint8Array): void {
     const kept = bytes.subarray(Math.max(0, bytes.length - CAPACITY));
     const overflow = Math.max(0, this.#length + kept.length - CAPACITY);
-    if (this.#reader) this.#lost += overflow + bytes.length - kept.length;
+    this.#lost += overflow + bytes.length - kept.length;
     this.#forget(overflow);
     this.#store(kept);
   }

@@ -2,7 +2,8 @@
  * Console backend on the host process's own terminal. The terminal is raw, so keys reach the card as they are typed;
  * Ctrl-] is kept back and leaves. Standard input that is no terminal is passed on byte by byte, Ctrl-] included.
  *
- * Invariant: the terminal gets its mode back when the backend is closed, and when the process ends before that.
+ * Invariant: the terminal gets its mode back when the backend is closed. (When the process exits before that, Deno
+ * itself sees to it.)
  *
  * Needs no permission.
  *
@@ -26,7 +27,6 @@ export class StdioBackend implements ConsoleBackend {
   readonly #terminal = Deno.stdin.isTerminal();
   readonly #detach: (() => void) | undefined;
   readonly #gate = new InputGate();
-  readonly #restore = () => Deno.stdin.setRaw(false);
   readonly #resized = () => {
     const size = this.size;
     if (size !== undefined) this.#gate.resized(size.columns, size.rows);
@@ -67,10 +67,7 @@ export class StdioBackend implements ConsoleBackend {
   open(events: ConsoleEvents): void {
     this.#opened = true;
     this.#gate.open(events);
-    if (this.#terminal) {
-      Deno.stdin.setRaw(true);
-      globalThis.addEventListener("unload", this.#restore);
-    }
+    if (this.#terminal) Deno.stdin.setRaw(true);
     Deno.addSignalListener("SIGWINCH", this.#resized);
     this.#reading = this.#read();
   }
@@ -111,10 +108,7 @@ export class StdioBackend implements ConsoleBackend {
     this.#gate[Symbol.dispose]();
     if (!this.#opened) return;
     Deno.removeSignalListener("SIGWINCH", this.#resized);
-    if (this.#terminal) {
-      globalThis.removeEventListener("unload", this.#restore);
-      this.#restore();
-    }
+    if (this.#terminal) Deno.stdin.setRaw(false);
     Deno.stdin.close();
     await this.#reading;
   }

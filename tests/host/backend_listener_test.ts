@@ -63,16 +63,7 @@ Deno.test("ListenerBackend tells a second client that the console is in use", as
 Deno.test("ListenerBackend serves the next client after one has left", async () => {
   await using listener = await ListenerBackend.open(LOOPBACK);
   const probe = new ConsoleProbe(listener);
-  for (const key of ["a", "b", "c"]) {
-    const before = probe.text;
-    // The one before may not have been seen off yet.
-    while (probe.text === before) {
-      using client = await connect(listener);
-      await client.write(bytesOf(key)).catch(() => {});
-      const refused = screen(client, whole).catch(() => "reset").then(() => {});
-      await Promise.race([refused, probe.until(() => probe.text !== before)]);
-    }
-  }
+  for (const key of ["a", "b", "c"]) await typeUntilTaken(listener, probe, key);
   assertEquals(probe.text, "abc");
 });
 
@@ -87,6 +78,32 @@ Deno.test("ListenerBackend offers the rest after resume()", async () => {
   listener.resume();
   await probe.until(() => probe.text === "abcd");
 });
+
+Deno.test("ListenerBackend is free again when a client left whose input was not taken", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  probe.room = 0;
+  const first = await connect(listener);
+  await first.write(bytesOf("x"));
+  await probe.until(() => probe.offers > 0);
+  first.close();
+  probe.room = Infinity;
+  await typeUntilTaken(listener, probe, "k");
+  assertEquals(probe.text, "k");
+});
+
+/** Connects again and again, until the client before has been seen off and `key` is taken. */
+async function typeUntilTaken(listener: ListenerBackend, probe: ConsoleProbe, key: string) {
+  const before = probe.text;
+  while (probe.text === before) {
+    // That a client has left shows when something is printed for it.
+    listener.write(bytesOf("."));
+    using client = await connect(listener);
+    await client.write(bytesOf(key)).catch(() => {});
+    const refused = screen(client, whole).catch(() => "reset").then(() => {});
+    await Promise.race([refused, probe.until(() => probe.text !== before)]);
+  }
+}
 
 Deno.test("ListenerBackend closes with a client that neither reads nor is read", async () => {
   const listener = await ListenerBackend.open(LOOPBACK);

@@ -30,3 +30,4 @@ const left = Promise.withResolvers<void>();
   if (Deno.args[0] === "exit") Deno.exit(3);
 }
 console.log("closed");
+if (Deno.args[0] === "stay") setInterval(() => {}, 1000);
