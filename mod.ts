@@ -5,7 +5,17 @@
  * is the card. In one program, with the diagnostic OS and a disk in memory:
  *
  * ```ts
- * // All names are exports of this module.
+ * import {
+ *   BlockDevice,
+ *   diagImages,
+ *   dialTcp,
+ *   Host,
+ *   listenTcp,
+ *   machineFactory,
+ *   MemoryBackend,
+ *   runCard,
+ * } from "./mod.ts";
+ *
  * await using host = new Host({
  *   listener: listenTcp("127.0.0.1", 0),
  *   devices: [new BlockDevice({ backend: new MemoryBackend(new Uint8Array(64 * 1024 * 1024)) })],
