@@ -210,7 +210,11 @@ export class Connection {
     this.#writing = false;
     if (this.#stopped) return;
     this.#session.outgoing.written();
-    this.#session.relieved();
+    try {
+      this.#session.relieved();
+    } catch (error) {
+      this.#owner.fail(error);
+    }
     this.#settle();
     this.flush();
   };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ProtocolError } from "../errors.ts";
+import { LinkError, ProtocolError } from "../errors.ts";
 import { encodeGreeting, type Greeting, IDENTITY_BYTES, isNewSession } from "./greeting.ts";
 import { readGreeting, refuse, Refused } from "./handshake.ts";
 import { Link } from "./link.ts";
@@ -51,15 +51,25 @@ export class LinkServer implements AsyncDisposable {
       const link = this.#linkFor(greeting, transport);
       run = await attach(link, transport, greeting);
     } catch (error) {
-      if (error instanceof ProtocolError || error instanceof Refused) {
-        this.#options.onRefused?.(transport.peer, error.reason, error.message);
-      }
-      if (error instanceof ProtocolError) await refuse(transport, error.reason, error.message);
-      else transport.close();
+      await this.#turnAway(transport, error);
     } finally {
       this.#greeting.delete(transport);
     }
     await run?.ended;
+  }
+
+  /** Ends a handshake that failed: with a goodbye, unless the peer is gone or has said its own. */
+  async #turnAway(transport: Transport, error: unknown): Promise<void> {
+    const { onRefused } = this.#options;
+    if (error instanceof LinkError || error instanceof Refused) {
+      if (error instanceof Refused) onRefused?.(transport.peer, error.reason, error.message);
+      transport.close();
+      return;
+    }
+    const reason = error instanceof ProtocolError ? error.reason : "internal";
+    const text = error instanceof Error ? error.message : String(error);
+    onRefused?.(transport.peer, reason, text);
+    await refuse(transport, reason, text);
   }
 
   /** The session that `greeting` asks for. @throws {ProtocolError} the goodbye to say, if it gets none */

@@ -83,6 +83,17 @@ Deno.test("LinkServer passes on why the host takes no card", async () => {
   assertEquals([answer.reason, answer.text], [GOODBYE.busy, "one card is enough"]);
 });
 
+Deno.test("LinkServer says goodbye (internal) when the host's own decision fails", async () => {
+  const answer = await answerTo(encodeGreeting(cardGreeting()), () => {
+    throw new TypeError("Cannot decide: no idea");
+  });
+  assertEquals(answer, {
+    reason: GOODBYE.internal,
+    text: "Cannot decide: no idea",
+    refused: ["internal"],
+  });
+});
+
 Deno.test("LinkServer lets a resumed session take over from its transport that only seems alive", async () => {
   await using card = await rawCard();
   const { peer, answer, link, server } = card;

@@ -171,6 +171,22 @@ Deno.test("Link.onWritable() resumes in a microtask when there is room", async (
   assertEquals(resumed, 1);
 });
 
+Deno.test("a writer that fails as it is resumed ends the link with internal", async () => {
+  await using card = await rawCard(
+    {},
+    cardGreeting({
+      limits: { ...limits, maxPayload: 4096, postedBytes: 65_536 },
+    }),
+  );
+  for (let n = 0; n < 9; n++) card.link.postWrite(0, new Uint8Array(4000));
+  card.link.onWritable(() => {
+    throw new TypeError("Cannot go on: forgot how");
+  });
+  for (let n = 0; n < 9; n++) await card.peer.next(0x10);
+  await card.peer.send(frame(0x03, { ack: FIRST + 8 }, hex("01000000")));
+  assertEquals((await card.peer.next(0x01)).code, 9);
+});
+
 Deno.test("Link.flush() hands the batch to the transport before it returns", async () => {
   let written = 0;
   await using pair = await linkPair({
