@@ -1,0 +1,171 @@
+/**
+ * One process of a lab: a task of deno.json with exactly its permissions, everything it says kept, and an end to it.
+ *
+ * Whoever waits here waits for something the process says or does. If that never comes the test's time limit ends the
+ * process, and the error shows what it said.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams";
+import { taskArguments } from "../../scripts/cli/tasks.ts";
+
+/** An event line of `--json`. */
+export interface LabEvent {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+export interface LabProcessOptions {
+  /** Words before `deno`: `ip netns exec NAME`. */
+  readonly within?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Nothing takes this long, ms. */
+  readonly limit?: number;
+}
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const LIMIT = 90_000;
+
+interface Waiter {
+  /** Looks again; true when it has what it wanted. */
+  look(): boolean;
+  fail(error: Error): void;
+}
+
+export class LabProcess implements AsyncDisposable {
+  /** Everything so far. */
+  readonly events: LabEvent[] = [];
+  /** Lines on stderr that are no events. */
+  readonly lines: string[] = [];
+  stdout = "";
+  /** Resolves when it has ended and all it said is here: its exit status, or 128 and the signal's name. */
+  readonly ended: Promise<number | string>;
+  readonly #name: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #waiters = new Set<Waiter>();
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #over = false;
+
+  private constructor(name: string, child: Deno.ChildProcess, limit: number) {
+    this.#name = name;
+    this.#child = child;
+    this.#stdin = child.stdin.getWriter();
+    this.ended = this.#follow();
+    this.#timer = setTimeout(() => this.#late(limit), limit);
+  }
+
+  /** Starts task `task` of deno.json with `args` behind its own. */
+  static async start(
+    task: string,
+    args: readonly string[],
+    { within = [], env, limit = LIMIT }: LabProcessOptions = {},
+  ): Promise<LabProcess> {
+    const words = [...within, "deno", ...await taskArguments(task), ...args];
+    const child = new Deno.Command(words[0]!, {
+      args: words.slice(1),
+      cwd: ROOT,
+      ...(env && { env }),
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    return new LabProcess(task, child, limit);
+  }
+
+  /** The first event for which `match` holds, from the `from`th on; it may have come already. */
+  event(match: (event: LabEvent) => boolean, from = 0): Promise<LabEvent> {
+    return this.#until("an event", () => this.events.slice(from).find(match));
+  }
+
+  /** The first match in stdout. */
+  output(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#until(`${pattern} on stdout`, () => pattern.exec(this.stdout) ?? undefined);
+  }
+
+  /** The first line on stderr that matches. */
+  line(pattern: RegExp): Promise<string> {
+    return this.#until(`${pattern} on stderr`, () => this.lines.find((line) => pattern.test(line)));
+  }
+
+  /** Types `text` on stdin. */
+  async type(text: string): Promise<void> {
+    await this.#stdin.write(new TextEncoder().encode(text));
+  }
+
+  kill(signal: Deno.Signal): void {
+    if (!this.#over) this.#child.kill(signal);
+  }
+
+  /** What it said, for the message of a failed test. */
+  transcript(): string {
+    const events = this.events.map((event) => JSON.stringify(event));
+    return [`${this.#name} said:`, ...events, ...this.lines, "stdout:", this.stdout].join("\n");
+  }
+
+  /** Ends it, if it has not ended, as Ctrl-C in a service manager would. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill("SIGTERM");
+    await this.ended;
+    clearTimeout(this.#timer);
+    await this.#stdin.abort().catch(() => {});
+  }
+
+  async #follow(): Promise<number | string> {
+    await Promise.all([this.#readOutput(), this.#readLines()]);
+    const { code, signal } = await this.#child.status;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#look();
+    for (const waiter of this.#waiters) waiter.fail(new Error("it has ended"));
+    return signal ?? code;
+  }
+
+  async #readOutput(): Promise<void> {
+    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+      this.stdout += text;
+      this.#look();
+    }
+  }
+
+  async #readLines(): Promise<void> {
+    const text = this.#child.stderr.pipeThrough(new TextDecoderStream());
+    for await (const line of text.pipeThrough(new TextLineStream())) {
+      if (line.startsWith('{"')) this.events.push(JSON.parse(line));
+      else this.lines.push(line);
+      this.#look();
+    }
+  }
+
+  #until<T>(what: string, find: () => T | undefined): Promise<T> {
+    const found = find();
+    if (found !== undefined) return Promise.resolve(found);
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const fail = ({ message }: Error) =>
+      reject(new Error(`Waited for ${what}, but ${message}\n${this.transcript()}`));
+    if (this.#over) fail(new Error("it has ended"));
+    else {
+      const look = () => {
+        const value = find();
+        if (value === undefined) return false;
+        resolve(value);
+        return true;
+      };
+      this.#waiters.add({ look, fail });
+    }
+    return promise;
+  }
+
+  #look(): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.look()) this.#waiters.delete(waiter);
+    }
+  }
+
+  #late(limit: number): void {
+    for (const waiter of this.#waiters) waiter.fail(new Error(`${limit / 1000} s are over`));
+    this.#waiters.clear();
+    console.error(`${this.#name}: ended by the test after ${limit / 1000} s`);
+    this.kill("SIGKILL");
+  }
+}
