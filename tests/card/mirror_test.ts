@@ -73,6 +73,18 @@ Deno.test("kick() asks for the next notification, and says which bytes it wrote"
   assertEquals(rig.written.length, 1, "nothing new, nothing written");
 });
 
+Deno.test("kick() hands the batch over at once for a queue that was idle, and lets a busy one gather", () => {
+  const rig = new MirrorRig({ eventIndex: false });
+  rig.card.kick();
+  assertEquals(rig.toHost.flushes, 0, "nothing to send");
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  assertEquals(rig.toHost.flushes, 1);
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  assertEquals(rig.toHost.flushes, 1, "one is in flight");
+});
+
 Deno.test("used() says whether the driver wants an interrupt: flags without EVENT_IDX", () => {
   const rig = new MirrorRig({ eventIndex: false });
   const round = () => {

@@ -29,6 +29,8 @@ export class MemoryRequester implements Requester {
   readonly frames: Frame[] = [];
   /** Every memory read made, in order. */
   readonly reads: Span[] = [];
+  /** Calls of `flush`. */
+  flushes = 0;
   #writable = true;
   #resume: (() => void)[] = [];
   readonly #targets: readonly Target[];
@@ -83,7 +85,9 @@ export class MemoryRequester implements Requester {
   ioWrite(): Promise<void> {
     throw new Error("no I/O space here");
   }
-  flush(): void {}
+  flush(): void {
+    this.flushes++;
+  }
 
   get writable(): boolean {
     return this.#writable;
