@@ -23,7 +23,9 @@ const IMAGES = { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "q
 const RESET_TIMEOUT = 60_000;
 
 /** A driver on a fake card; what it reported. */
-function makeDriver(options: { resetTimeout?: number; devices?: number } = {}) {
+function makeDriver(
+  options: { resetTimeout?: number; devices?: number; onProgress?: () => void } = {},
+) {
   const root = new RootPort();
   const card = new FakeCard(root);
   const devices = Array.from(
@@ -35,7 +37,10 @@ function makeDriver(options: { resetTimeout?: number; devices?: number } = {}) {
     requester: card.requester,
     rootPort: root,
     devices: devices.map((device) => new AttachedDevice(device)),
-    onEvent: (event) => events.push(event),
+    onEvent: (event) => {
+      events.push(event);
+      if (event.type === "progress") options.onProgress?.();
+    },
     resetTimeout: options.resetTimeout ?? RESET_TIMEOUT,
   });
   /** States as they came. */
@@ -101,6 +106,8 @@ Deno.test("HostDriver.attach() refuses more devices than there are slots", () =>
 Deno.test("HostDriver.boot() publishes everything before the boot signal, and resolves online", async () => {
   const { driver, card, states, devices } = await makeReady({ devices: 2 });
   card.writes.length = 0;
+  // An earlier boot had more devices.
+  card.page.fill(0xff, 4096);
   card.onBoot = () => {
     card.post("13");
     const view = viewOf(card.page);
@@ -200,6 +207,34 @@ Deno.test("HostDriver.boot() cancelled while it downloads leaves the card ready 
   assertEquals(driver.state, "ready");
   assertEquals(card.writes.length, posted);
   assertEquals(root.memory.regions, 1);
+  await driver[Symbol.asyncDispose]();
+});
+
+Deno.test("HostDriver.boot() cancelled with the last byte of the download does not start the card", async () => {
+  const abort = new AbortController();
+  const { driver, card } = await makeReady({
+    onProgress: () => abort.abort(new Error("enough")),
+  });
+  card.onBoot = () => assertEquals("started", "not started");
+  await assertRejects(() => driver.boot(IMAGES, { signal: abort.signal }), Error, "enough");
+  await card.settle();
+  assertEquals(driver.state, "ready");
+  await driver[Symbol.asyncDispose]();
+});
+
+Deno.test("HostDriver.boot() believes nothing that the card OS before has left in the host page", async () => {
+  const { driver, card } = await makeOnline();
+  await driver.reset();
+  const interrupted = Promise.withResolvers<void>();
+  card.onBoot = () => {
+    card.interrupt(0);
+    interrupted.resolve();
+  };
+  const booting = driver.boot(IMAGES);
+  await interrupted.promise;
+  assertEquals(driver.state, "booting");
+  card.report("online");
+  await booting;
   await driver[Symbol.asyncDispose]();
 });
 

@@ -14,6 +14,9 @@ import { RingDriver } from "../support/ring_driver.ts";
 const MIB = 2 ** 20;
 const IMAGES = { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "quiet" };
 
+/** One turn of the event loop: for what the machine of a test cannot tell. */
+const turn = () => new Promise((done) => setTimeout(done, 0));
+
 /** A host in memory, and cards that dial it. */
 class Bench implements AsyncDisposable {
   readonly listener = new MemoryListener();
@@ -149,6 +152,15 @@ Deno.test("Host boots a card OS again that wants a restart", async () => {
   assertEquals(bench.host.card!.state, "ready");
 });
 
+Deno.test("Host does not boot a card OS again that was asked to stop, whatever its reason", async () => {
+  await using bench = new Bench();
+  const { machine } = await bootedCard(bench);
+  machine.requestShutdown = () => machine.events!.stopped("restart", "");
+  assertEquals(await bench.host.card!.shutdown(), "restart");
+  assertEquals(await bench.sees((e) => e.type === "stopped" ? e.reason : undefined), "restart");
+  assertEquals(bench.host.card!.state, "ready");
+});
+
 /** Common configuration of a virtio-pci function, by hand (virtio 1.3 §4.1.4.3). */
 function setUpDriver(machine: FakeMachine): RingDriver {
   const device = machine.functions[0]!;
@@ -199,7 +211,6 @@ Deno.test("Host serves a driver on the card from DRIVER_OK to reset, and again",
   );
   const { machine } = card;
   const pci = machine.functions[0]!;
-  const tick = () => new Promise((done) => setTimeout(done, 0));
   for (let round = 1; round <= 2; round++) {
     const driver = setUpDriver(machine);
     await bench.host.card!.waitFor("online");
@@ -207,13 +218,13 @@ Deno.test("Host serves a driver on the card from DRIVER_OK to reset, and again",
     memory.set([10, 20, 30], 0x2_0000);
     driver.add([{ address: 0x2_0000, length: 3 }], [{ address: 0x2_1000, length: 8 }]);
     pci.write(0x40, 2, 0);
-    while (!machine.lines[0]) await tick();
+    while (!machine.lines[0]) await turn();
     assertEquals(memory.slice(0x2_1000, 0x2_1004), Uint8Array.of(11, 21, 31, 0));
     // Used ring: index 1, head 0, three bytes.
     assertEquals(memory.slice(0x1_2002, 0x1_200c), Uint8Array.of(1, 0, 0, 0, 0, 0, 3, 0, 0, 0));
     assertEquals(pci.read(0x38, 1), 1);
     pci.write(20, 1, 0);
-    while (pci.read(20, 1) !== 0) await tick();
+    while (pci.read(20, 1) !== 0) await turn();
     assertEquals(device.calls.filter((call) => call === "stopped").length, round);
     memory.fill(0, 0x1_0000, 0x1_3000);
   }
@@ -291,6 +302,9 @@ Deno.test("Host releases a card that was killed, and serves the next one with th
   const driver = await bench.host.waitForCard();
   await driver.waitFor("online");
   const waiting = assertRejects(() => driver.waitFor("ready"), LinkError, "it is gone");
+  const stopped = Promise.withResolvers<void>();
+  device.stopped = stopped.promise;
+  const stopping = new Promise<void>((resolve) => device.onStop = resolve);
   const from = bench.events.length;
   first.kill();
   await bench.sees((e) => e.type === "link" && e.status.type === "lost" || undefined, from);
@@ -300,6 +314,16 @@ Deno.test("Host releases a card that was killed, and serves the next one with th
   await waiting;
   assertEquals([driver.state, driver.shutdownReason], ["shutting_down", "crashed"]);
   const next = await bench.host.waitForCard();
+  await stopping;
+  // The device is still busy with what the first card wanted.
+  await bench.sees(
+    (e) => e.type === "card" && e.event.type === "post_code" && e.event.text === "12" || undefined,
+    from,
+  );
+  for (let i = 0; i < 20; i++) await turn();
+  assertEquals(device.calls, ["start", "stop"]);
+  assertEquals(next.info, undefined);
+  stopped.resolve();
   await bench.sees(
     (e) => e.type === "card" && e.event.type === "post_code" && e.event.text === "FF" || undefined,
     from,

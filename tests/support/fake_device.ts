@@ -18,6 +18,7 @@ export class FakeDevice implements VirtioDevice {
   session: DeviceSession | undefined;
   onNotified: (queue: number) => void = () => {};
   onStart: () => void = () => {};
+  onStop: () => void = () => {};
   /** What `stop` waits for. */
   stopped: Promise<void> = Promise.resolve();
 
@@ -54,6 +55,7 @@ export class FakeDevice implements VirtioDevice {
 
   async stop(): Promise<void> {
     this.calls.push("stop");
+    this.onStop();
     await this.stopped;
     this.calls.push("stopped");
   }
