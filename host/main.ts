@@ -157,7 +157,15 @@ async function run(options: Options): Promise<number> {
     if (event.type === "stopped" && (interactive || options.exec !== undefined)) {
       end.resolve(event.reason === "crashed" ? EXIT.boot : EXIT.ok);
     }
+    // The next boot knows nothing of the command.
+    if (isRestart(event) && options.exec !== undefined) end.resolve(EXIT.ok);
   }
+}
+
+/** The card OS wanted a restart, and the card is on its way to the next boot. */
+function isRestart(event: HostEvent): boolean {
+  if (event.type !== "card" || event.event.type !== "state") return false;
+  return event.event.state === "resetting" && event.event.reason === "restart";
 }
 
 function isLoopback(hostname: string): boolean {

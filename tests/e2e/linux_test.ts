@@ -1,6 +1,6 @@
 // Linux on the card as a user of `demo --exec` sees it.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { passtEnvironment, rootDisk, temporaryFolder } from "../support/lab.ts";
+import { Lab, passtEnvironment, rootDisk, temporaryFolder } from "../support/lab.ts";
 import { LabProcess } from "../support/lab_process.ts";
 
 const withNet = await passtEnvironment() !== undefined;
@@ -57,6 +57,14 @@ Deno.test("demo --exec boots the Debian kernel with root on the virtio disk, and
   }
   // 64 direct reads of 4 KiB, one after the other: an interrupt each.
   assert(after.get("virtio0")! - before.get("virtio0")! >= 64);
+});
+
+Deno.test("host --exec ends with status 0 when its command restarts the card OS", async () => {
+  await using folder = await temporaryFolder();
+  const { path } = await rootDisk(folder.path);
+  const host = ["--disk", path, "--exec", "reboot; sleep 1000"];
+  await using lab = await Lab.start({ os: "linux", host });
+  await lab.result(0);
 });
 
 /** Counts by device from lines of /proc/interrupts. */
