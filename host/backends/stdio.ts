@@ -1,6 +1,6 @@
 /**
- * Console backend on the host process's own terminal. The terminal is raw, so keys reach the card as they are typed;
- * Ctrl-] is kept back and leaves. Standard input that is no terminal is passed on byte by byte, Ctrl-] included.
+ * Console backend on the host process's own terminal. The terminal is raw while the card has the port open, so keys reach
+ * the card as they are typed; Ctrl-] is kept back and leaves. Standard input that is no terminal is passed on byte by byte, Ctrl-] included.
  *
  * Invariant: the terminal gets its mode back when the backend is closed. (When the process exits before that, Deno
  * itself sees to it.)
@@ -67,13 +67,17 @@ export class StdioBackend implements ConsoleBackend {
   open(events: ConsoleEvents): void {
     this.#opened = true;
     this.#gate.open(events);
-    if (this.#terminal) Deno.stdin.setRaw(true);
     Deno.addSignalListener("SIGWINCH", this.#resized);
     this.#reading = this.#read();
   }
 
   resume(): void {
     this.#gate.resume();
+  }
+
+  /** Raw only while the card reads: before and after, Ctrl-C is for us. */
+  opened(open: boolean): void {
+    if (this.#terminal && !this.#closed) Deno.stdin.setRaw(open);
   }
 
   async #read(): Promise<void> {

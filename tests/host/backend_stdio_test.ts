@@ -73,7 +73,8 @@ class TerminalChild implements AsyncDisposable {
 }
 
 Deno.test({
-  name: "StdioBackend is raw while open, tells sizes, leaves by Ctrl-], restores the mode",
+  name:
+    "StdioBackend is raw while the card has the port open, tells sizes, leaves by Ctrl-], restores the mode",
   ignore,
 }, async () => {
   await using child = new TerminalChild("stay");

@@ -25,6 +25,7 @@ const left = Promise.withResolvers<void>();
     },
     resized: (columns, rows) => show(`[${columns}x${rows}]`),
   });
+  stdio.opened(true);
   await show(`ready ${stdio.size?.columns}x${stdio.size?.rows}\n`);
   await left.promise;
   if (Deno.args[0] === "exit") Deno.exit(3);
