@@ -21,6 +21,8 @@ const STATES: Readonly<Record<string, string>> = {
 
 export class Timeline {
   readonly #options: TimelineOptions;
+  /** The steps of this boot. */
+  readonly #told = new Set<string>();
   /** Times of the steps, ms since this process started. */
   readonly #steps: { readonly what: string; readonly at: number }[] = [];
 
@@ -30,10 +32,14 @@ export class Timeline {
 
   add(event: PairEvent): void {
     const step = stepOf(event);
-    // A state comes again when its reason is known.
-    const what = step === this.#steps.at(-1)?.what ? undefined : step;
+    if (step === STATES["booting"]) this.#told.clear();
+    // A state comes again when its reason is known, and a card OS may repeat the bootstrap's last POST code.
+    const what = step === undefined || this.#told.has(step) ? undefined : step;
     const problem = problemOf(event);
-    if (what !== undefined) this.#steps.push({ what, at: performance.now() });
+    if (what !== undefined) {
+      this.#told.add(what);
+      this.#steps.push({ what, at: performance.now() });
+    }
     if (problem !== undefined) this.#say(problem);
     else if (this.#options.verbose) {
       this.#say(`${event.end}: ${JSON.stringify({ ...event, end: undefined })}`);
