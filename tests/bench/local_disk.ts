@@ -1,11 +1,12 @@
 /**
  * A virtio block device with nothing between it and the driver: what a disk costs when there is no bridge.
  *
- * It serves requests from within the notification, out of an image file; what is written stays in memory, so that the
- * image is the same for the next run. It trusts its driver to lay out requests as Linux does.
+ * It serves requests from within the notification, straight from an image file and into it, with the system calls that
+ * the bridge's host uses. It trusts its driver to lay out requests as Linux does.
  *
  * @module
  */
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { VirtioPciFunction } from "../../card/driver/virtio_pci.ts";
 import type { CardMemory } from "../../card/machine/types.ts";
 import {
@@ -32,10 +33,8 @@ const SEGMENTS = 126;
 export class LocalDisk implements Disposable {
   readonly function: VirtioPciFunction;
   readonly #memory: CardMemory;
-  readonly #file: Deno.FsFile;
+  readonly #file: number;
   readonly #config = new Uint8Array(CONFIG.at.seg_max + 4);
-  /** Sectors that were written, by number. */
-  readonly #written = new Map<number, Uint8Array>();
   #ring: SplitRing | undefined;
   #walker: ChainWalker | undefined;
   /** Available entries taken, which is used entries given back; mod 2^16. */
@@ -43,9 +42,9 @@ export class LocalDisk implements Disposable {
 
   constructor(memory: CardMemory, path: string) {
     this.#memory = memory;
-    this.#file = Deno.openSync(path);
+    this.#file = openSync(path, "r+");
     const view = viewOf(this.#config);
-    const sectors = Math.floor(this.#file.statSync().size / SECTOR_SIZE);
+    const sectors = Math.floor(fstatSync(this.#file).size / SECTOR_SIZE);
     le32.set(view, CONFIG.at.capacity, sectors >>> 0);
     le32.set(view, CONFIG.at.capacity + 4, Math.floor(sectors / 2 ** 32));
     le32.set(view, CONFIG.at.seg_max, SEGMENTS);
@@ -80,7 +79,7 @@ export class LocalDisk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#file.close();
+    closeSync(this.#file);
   }
 
   #enable(ring: SplitRing): void {
@@ -133,22 +132,16 @@ export class LocalDisk implements Disposable {
   }
 
   #read(sector: number, into: Uint8Array): void {
-    this.#file.seekSync(sector * SECTOR_SIZE, Deno.SeekMode.Start);
     for (let done = 0; done < into.length;) {
-      const count = this.#file.readSync(into.subarray(done));
-      if (count === null) break;
-      done += count;
-    }
-    if (this.#written.size === 0) return;
-    for (let at = 0; at < into.length; at += SECTOR_SIZE) {
-      const kept = this.#written.get(sector + at / SECTOR_SIZE);
-      if (kept) into.set(kept, at);
+      const position = sector * SECTOR_SIZE + done;
+      done += readSync(this.#file, into, done, into.length - done, position);
     }
   }
 
   #write(sector: number, from: Uint8Array): void {
-    for (let at = 0; at < from.length; at += SECTOR_SIZE) {
-      this.#written.set(sector + at / SECTOR_SIZE, from.slice(at, at + SECTOR_SIZE));
+    for (let done = 0; done < from.length;) {
+      const position = sector * SECTOR_SIZE + done;
+      done += writeSync(this.#file, from, done, from.length - done, position);
     }
   }
 }
