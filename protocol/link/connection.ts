@@ -25,7 +25,7 @@ export const GOODBYE_LINGER = 1_000;
 /** Who must know what became of the connection: the link. */
 export interface ConnectionOwner {
   /** The transport is of no use any more; or, while saying goodbye, all is said. */
-  lost(from: Connection, error: LinkError): void;
+  lost(error: LinkError): void;
   /** The peer ends the session. */
   goodbyeReceived(reason: GoodbyeReason, text: string): void;
   /** The peer, or something here, broke the rules. */
@@ -224,7 +224,7 @@ export class Connection {
     const cause = error instanceof LinkError
       ? error
       : new LinkError(`Cannot use connection to ${this.#transport.peer}`, { cause: error });
-    this.#owner.lost(this, cause);
+    this.#owner.lost(cause);
   };
 
   readonly #beat = (): void => {

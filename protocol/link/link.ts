@@ -145,10 +145,9 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
   }
 
   /** @see ConnectionOwner */
-  lost(from: Connection, error: LinkError): void {
-    if (from !== this.#connection) return;
+  lost(error: LinkError): void {
     if (this.#state === "closing") return this.#finish("it was closed on this side");
-    from.stop();
+    this.#connection?.stop();
     this.#connection = undefined;
     this.#state = step(this.#state, "lost");
     this.#status({ type: "lost", error });

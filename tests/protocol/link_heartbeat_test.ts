@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import FakeTimers from "@sinonjs/fake-timers";
-import { memoryTransportPair } from "../../protocol/mod.ts";
+import { dialLink, memoryTransportPair } from "../../protocol/mod.ts";
 import { encodeGreeting } from "../../protocol/link/greeting.ts";
+import { RecordingCompleter } from "../support/link_completer.ts";
+import { linkPair } from "../support/link_pair.ts";
 import { cardGreeting, frame, rawCard, RawPeer } from "../support/link_peer.ts";
 
 /** A clock that moves only when told. */
@@ -78,6 +80,48 @@ Deno.test("an acknowledgement that finds no frame to ride on leaves after 20 ms"
   await clock.tick(1);
   const bytes = await credit;
   assertEquals([bytes[0], new DataView(bytes.buffer).getUint32(12, true)], [2, 0xffff_ff00]);
+});
+
+Deno.test("credit for a quarter of the window comes back without waiting for a timer", async () => {
+  using _clock = fakeClock();
+  await using card = await rawCard({ postedFrames: 8 });
+  await card.peer.take(28);
+  const message = (n: number) =>
+    frame(0x11, { tag: 1, sequence: 0xffff_ff00 + n }, new Uint8Array(8));
+  await card.peer.send(message(0), message(1));
+  const { type, body } = await card.peer.frame();
+  assertEquals([type, body[4]], [2, 10]);
+});
+
+Deno.test("a goodbye of silence ends the connection and keeps the session", async () => {
+  await using card = await rawCard();
+  await card.peer.send(frame(0x01, { code: 6 }, new TextEncoder().encode("hello?")));
+  const end = new Uint8Array(28);
+  while (await card.peer.transport.read(end) !== null);
+  assertEquals(card.statuses.map((status) => status.type), ["up", "lost"]);
+  assertEquals(card.link.state, "down");
+});
+
+Deno.test("both sides saying goodbye at once wait for no timer", async () => {
+  using _clock = fakeClock();
+  await using pair = await linkPair();
+  await pair.card.configRead(0, 4);
+  await Promise.all([pair.card.close("shutdown"), pair.host.close("shutdown")]);
+  assertEquals([pair.card.state, pair.host.state], ["closed", "closed"]);
+});
+
+Deno.test("an aborted dial does not wait for the host's greeting to come too late", async () => {
+  using _clock = fakeClock();
+  const [near, far] = memoryTransportPair();
+  const stop = new AbortController();
+  const link = dialLink(
+    () => Promise.resolve(near),
+    { role: "card", completer: new RecordingCompleter(), identity: new Uint8Array(16) },
+    stop.signal,
+  );
+  await new RawPeer(far).greeting();
+  stop.abort();
+  await link.closed;
 });
 
 Deno.test("a goodbye is not waited on for more than a second", async () => {

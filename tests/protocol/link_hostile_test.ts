@@ -198,6 +198,31 @@ for (const { when, bytes } of REFUSED_COMPLETIONS) {
   });
 }
 
+Deno.test("the link says goodbye (tag) to a second completion of one request", async () => {
+  await using card = await rawCard();
+  const read = card.link.configRead(0, 4);
+  const answer = (n: number) => frame(0x30, { sequence: FIRST + n }, hex("01000000"));
+  await card.peer.send(answer(0));
+  assertEquals(await read, 1);
+  void card.peer.send(answer(1)).catch(() => {});
+  assertEquals((await goodbye(card)).reason, GOODBYE.tag);
+});
+
+Deno.test("a memory write of which nobody claims two spans is reported once and applied in the rest", async () => {
+  await using card = await rawCard();
+  await card.peer.send(
+    frame(
+      0x10,
+      { tag: 3, sequence: FIRST },
+      hex("0000000080000000 01000000 0000000090000000 01000000 0400000000000000 01000000 aabbcc"),
+    ),
+    frame(0x21, { code: 4, sequence: FIRST + 1 }, hex("00000000")),
+  );
+  assertEquals((await card.peer.next(0x11)).sequence, FIRST);
+  assertEquals((await card.peer.next(0x30)).sequence, FIRST + 1);
+  assertEquals([card.completer.memory[4], card.link.counters.unsupported], [0xcc, 2]);
+});
+
 Deno.test("a memory write that breaks the format is not applied in part", async () => {
   await using card = await rawCard();
   void card.peer.send(

@@ -129,6 +129,14 @@ Deno.test("Outgoing.acknowledge() passes over an older number and refuses one th
   assertThrows(() => out.acknowledge(FIRST + 1), ProtocolError, "last one sent is");
 });
 
+Deno.test("Outgoing.acknowledge() after a rewind() waits until a frame was sent again", () => {
+  const { out } = outgoing();
+  messages(out, 2);
+  take(out);
+  out.rewind(FIRST);
+  assertThrows(() => out.acknowledge(FIRST + 1), ProtocolError, "last one sent is");
+});
+
 Deno.test("Outgoing.truncate() leaves a completion without data", () => {
   const { out } = outgoing();
   const at = out.begin(TYPE.completion, 0, 7, 4096);

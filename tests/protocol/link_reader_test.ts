@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ProtocolError } from "../../protocol/mod.ts";
 import { FrameRules } from "../../protocol/link/frame.ts";
@@ -98,6 +98,40 @@ Deno.test("FrameReader keeps room for the largest frame, wherever in the buffer 
     found += decode(into, [one.subarray(round === 0 ? 0 : 7), one.subarray(0, 7)]).length;
   }
   assertEquals(found, 300);
+});
+
+Deno.test("FrameReader makes room for all of a large frame that starts near the end of its buffer", () => {
+  const largest = 1024 * 12 + 1024 * 1024;
+  const into = new FrameReader(new FrameRules(1024 * 1024, 4096), largest);
+  const one = frame(0x10, { tag: 1, sequence: 1 }, new Uint8Array(12 + 1_000_000));
+  let found = 0;
+  for (let round = 0; round < 5; round++) {
+    for (let have = 0; have < one.length;) {
+      const space = into.space();
+      assert(space.length > 0, "no room");
+      const count = Math.min(space.length, one.length - have, 65_536);
+      space.set(one.subarray(have, have + count));
+      into.filled(count);
+      have += count;
+      if (into.next()) found++;
+    }
+    // A header of the next frame keeps the buffer from starting over.
+    into.space().set(one.subarray(0, 16));
+    into.filled(16);
+    into.next();
+    into.space().set(one.subarray(16, 20));
+    into.filled(4);
+    for (let have = 20; have < one.length;) {
+      const space = into.space();
+      assert(space.length > 0, "no room");
+      const count = Math.min(space.length, one.length - have);
+      space.set(one.subarray(have, have + count));
+      into.filled(count);
+      have += count;
+    }
+    if (into.next()) found++;
+  }
+  assertEquals(found, 10);
 });
 
 const BAD = [

@@ -113,6 +113,44 @@ Deno.test("LinkServer lets a resumed session take over from its transport that o
   await served;
 });
 
+Deno.test("LinkServer gives a session to the newest of two connections that resume it", async () => {
+  await using card = await rawCard();
+  const greeting = encodeGreeting(
+    cardGreeting({ session: card.answer.slice(40, 56), epoch: 0x1122n }),
+  );
+  const [slowNear, slowFar] = memoryTransportPair();
+  const slowServed = card.server.serve(slowNear);
+  await slowFar.write(greeting);
+  const [near, far] = memoryTransportPair();
+  const served = card.server.serve(near);
+  await far.write(greeting);
+  const newest = new RawPeer(far);
+  await newest.greeting();
+  await newest.next(0x02);
+  await new RawPeer(slowFar).greeting();
+  assertEquals(await slowFar.read(new Uint8Array(1)), null);
+  await slowServed;
+  assertEquals([card.link.state, card.link.counters.reconnects], ["up", 1]);
+  far.close();
+  await served;
+});
+
+Deno.test("LinkServer resumes no session that is saying goodbye", async () => {
+  await using card = await rawCard();
+  const closed = card.link.close("shutdown");
+  const [near, far] = memoryTransportPair();
+  const served = card.server.serve(near);
+  const again = new RawPeer(far);
+  void again.send(
+    encodeGreeting(cardGreeting({ session: card.answer.slice(40, 56), epoch: 0x1122n })),
+  ).catch(() => {});
+  assertEquals((await again.frame()).code, GOODBYE.session);
+  far.close();
+  await served;
+  card.peer.transport.close();
+  await closed;
+});
+
 Deno.test("LinkServer ends a session whose card forgot what it had acknowledged", async () => {
   await using card = await rawCard();
   card.link.message(1, 1);
@@ -175,7 +213,10 @@ Deno.test("LinkServer closes further connections while 64 have not greeted", asy
     void server.serve(near);
     return far;
   });
-  assertEquals(await ends[64]!.read(new Uint8Array(1)), null);
+  const closed = ends.map((end, i) => end.read(new Uint8Array(1)).then(() => i));
+  assertEquals(await Promise.race(closed.toReversed()), 64);
+  for (const end of ends) end.close();
+  await Promise.all(closed);
 });
 
 Deno.test("LinkServer says goodbye to every card when it is disposed", async () => {

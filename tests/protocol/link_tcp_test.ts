@@ -2,6 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   dialLink,
   dialTcp,
+  GOODBYE,
   type Link,
   LinkError,
   LinkServer,
@@ -67,6 +68,24 @@ Deno.test("accept() is undefined once the listener is closed", async () => {
   const waiting = listener.accept();
   listener.close();
   assertEquals(await waiting, undefined);
+});
+
+Deno.test("a goodbye arrives though the host has not read all that its peer sent", async () => {
+  await using listener = listenTcp("127.0.0.1", 0);
+  await using server = new LinkServer({
+    epoch: 1n,
+    identity: new Uint8Array(16),
+    accept: () => ({ completer: new RecordingCompleter() }),
+    onLink: () => {},
+  });
+  await using stranger = await dialTcp("127.0.0.1", listener.port, never);
+  const served = server.serve((await listener.accept())!);
+  await stranger.write(new Uint8Array(100_000));
+  const into = new Uint8Array(2000);
+  assertEquals(await stranger.read(into) === null, false);
+  assertEquals([into[0], into[1]], [1, GOODBYE.version]);
+  stranger.close();
+  await served;
 });
 
 Deno.test("a link over TCP moves megabytes both ways and ends in good order", async () => {
