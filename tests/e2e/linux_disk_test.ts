@@ -1,7 +1,6 @@
 // What Linux wrote to its disk is on the host's image, and there at the next boot.
-import { createHash } from "node:crypto";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Lab, onHost, rootDisk, temporaryFolder } from "../support/lab.ts";
+import { digest, Lab, onHost, randomBytes, rootDisk, temporaryFolder } from "../support/lab.ts";
 import { missing } from "../support/needs.ts";
 
 const noTools = await missing({ program: "debugfs" }) || await missing({ program: "e2fsck" });
@@ -11,66 +10,46 @@ const MIB = 1024 * 1024;
 Deno.test({
   name: "64 MiB written in Linux and synced are the same on the host's image and at the next boot",
   ignore: noTools,
-}, async (t) => {
+}, async () => {
   await using folder = await temporaryFolder();
   const { path } = await rootDisk(folder.path);
   // The bytes come from a second disk: the card's own random numbers cost it half a minute.
   const random = `${folder.path}/random.img`;
-  await Deno.writeFile(random, randomPieces(64));
+  await Deno.writeFile(random, randomBytes(64 * MIB));
   const linux = async (command: string): Promise<string> => {
     const disks = ["--disk", path, "--disk", `${random},readonly`];
     await using lab = await Lab.start({ os: "linux", host: [...disks, "--exec", command] });
     return await lab.result();
   };
-  let file = new Uint8Array();
-  let digest = "";
 
-  await t.step("the card writes, syncs and tells the digest", async () => {
-    const output = await linux(
-      "dd if=/dev/vdb of=/root/big bs=1M 2>/dev/null && sync && sha256sum /root/big",
-    );
-    assertMatch(output, /^[0-9a-f]{64} {2}\/root\/big\n$/);
-    digest = output.slice(0, 64);
-  });
-
-  await t.step(
-    "the host reads the file out of the image, and the file system is clean",
-    async () => {
-      await sbin("debugfs", "-R", `dump /root/big ${folder.path}/big`, path);
-      file = await Deno.readFile(`${folder.path}/big`);
-      assertEquals(file.length, 64 * MIB);
-      assertEquals(digestOf("sha256", file), digest);
-      await sbin("e2fsck", "-fn", path);
-    },
+  // The card writes, syncs and tells the digest.
+  const written = await linux(
+    "dd if=/dev/vdb of=/root/big bs=1M 2>/dev/null && sync && sha256sum /root/big",
   );
+  assertMatch(written, /^[0-9a-f]{64} {2}\/root\/big\n$/);
 
-  await t.step("the next boot finds it; what it gives back is a hole in the image", async () => {
-    const before = await allocated(path);
-    // MD5, because SHA-256 takes the card three times as long.
-    const output = await linux("md5sum /root/big && rm /root/big && sync && fstrim -v /");
-    assertEquals(output.split("\n")[0], `${digestOf("md5", file)}  /root/big`);
-    assertMatch(output, /\n\/: \d+ bytes trimmed\n$/);
-    const freed = before - await allocated(path);
-    assert(freed > 60 * MIB, `${freed} bytes were freed`);
-    await sbin("e2fsck", "-fn", path);
-  });
+  // The host reads the file out of the image, and the file system is clean.
+  await sbin("debugfs", "-R", `dump /root/big ${folder.path}/big`, path);
+  const file = await Deno.readFile(`${folder.path}/big`);
+  assertEquals(file.length, 64 * MIB);
+  assertEquals(digest("sha256", file), written.slice(0, 64));
+  await sbin("e2fsck", "-fn", path);
+
+  // The next boot finds it; what that gives back is a hole in the image. MD5, because SHA-256 takes the card three
+  // times as long.
+  const before = await allocated(path);
+  const found = await linux("md5sum /root/big && rm /root/big && sync && fstrim -v /");
+  assertEquals(found.split("\n")[0], `${digest("md5", file)}  /root/big`);
+  assertMatch(found, /\n\/: \d+ bytes trimmed\n$/);
+  const freed = before - await allocated(path);
+  assert(freed > 60 * MIB, `${freed} bytes were freed`);
+  await sbin("e2fsck", "-fn", path);
 });
 
 /** Runs a tool that Debian keeps where an ordinary user's PATH does not look. */
 async function sbin(program: string, ...args: string[]): Promise<void> {
   await onHost("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin exec "$@"', "-", program, ...args);
 }
-
-function randomPieces(mib: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(mib * MIB);
-  for (let at = 0; at < bytes.length; at += 65_536) {
-    crypto.getRandomValues(bytes.subarray(at, at + 65_536));
-  }
-  return bytes;
-}
-
-const digestOf = (name: string, bytes: Uint8Array): string =>
-  createHash(name).update(bytes).digest("hex");
 
 async function allocated(path: string): Promise<number> {
   return (await Deno.stat(path)).blocks! * 512;

@@ -1,8 +1,14 @@
 // Linux on the network that passt lends it: the host's own sockets, without root.
-import { createHash } from "node:crypto";
 import { assertEquals, assertMatch } from "@std/assert";
 import { toBytes } from "@std/streams";
-import { Lab, passtEnvironment, rootDisk, temporaryFolder } from "../support/lab.ts";
+import {
+  digest,
+  Lab,
+  passtEnvironment,
+  randomBytes,
+  rootDisk,
+  temporaryFolder,
+} from "../support/lab.ts";
 
 const env = await passtEnvironment();
 const MIB = 1024 * 1024;
@@ -42,9 +48,9 @@ Deno.test({
   const [address, ping, down, up] = (await lab.result()).split("\n");
   assertMatch(address!, /eth0 +inet \d+\.\d+\.\d+\.\d+\/\d+/);
   assertEquals(ping, "3 packets transmitted, 3 packets received, 0% packet loss");
-  assertEquals(down, `${sha256(body)}  -`);
+  assertEquals(down, `${digest("sha256", body)}  -`);
   assertEquals(upload.length, SIZE.up);
-  assertEquals(up, `${sha256(upload)}  -`);
+  assertEquals(up, `${digest("sha256", upload)}  -`);
 });
 
 /** What the first client sends until it has no more; nothing, if `over` comes before any. */
@@ -53,13 +59,3 @@ async function receive(listener: Deno.Listener, over: Promise<unknown>): Promise
   const client = await Promise.race([accepted, over.then(() => undefined)]);
   return client === undefined ? new Uint8Array() : await toBytes(client.readable);
 }
-
-function randomBytes(length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; at += 65_536) {
-    crypto.getRandomValues(bytes.subarray(at, at + 65_536));
-  }
-  return bytes;
-}
-
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { assertEquals } from "@std/assert";
 import { cachedCardImage, type Manifest } from "../../scripts/cli/mod.ts";
 import { copyDisk } from "../../scripts/demo/disk.ts";
@@ -115,3 +116,15 @@ export async function onHost(program: string, ...args: string[]): Promise<string
   }
   return text.decode(stdout);
 }
+
+export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at += 65_536) {
+    crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  }
+  return bytes;
+}
+
+/** As `sha256sum` and `md5sum` print it. */
+export const digest = (name: "sha256" | "md5", bytes: Uint8Array): string =>
+  createHash(name).update(bytes).digest("hex");

@@ -99,7 +99,7 @@ export class LabProcess implements AsyncDisposable {
 
   /** What it said, for the message of a failed test. */
   transcript(): string {
-    const events = this.events.map((event) => JSON.stringify(event));
+    const events = this.events.filter((event) => !isMinor(event)).map((e) => JSON.stringify(e));
     return [`${this.#name} said:`, ...events, ...this.lines, "stdout:", this.stdout].join("\n");
   }
 
@@ -168,4 +168,10 @@ export class LabProcess implements AsyncDisposable {
     console.error(`${this.#name}: ended by the test after ${limit / 1000} s`);
     this.kill("SIGKILL");
   }
+}
+
+/** Events that come by the dozen and tell a reader little. */
+function isMinor({ event }: LabEvent): boolean {
+  const { type } = (event ?? {}) as Partial<LabEvent>;
+  return type === "progress" || type === "post_code";
 }

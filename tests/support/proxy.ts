@@ -24,11 +24,8 @@ export class Proxy implements AsyncDisposable {
   readonly port: number;
   /** One way, ms. */
   delay: number;
-  /** Connections are closed as soon as they are accepted. */
-  refusing = false;
-  /** Connections forwarded so far, and those turned away. */
+  /** Connections forwarded so far. */
   connections = 0;
-  refused = 0;
   /** Bytes forwarded so far, over all connections. */
   readonly forwarded = { cardToHost: 0, hostToCard: 0 };
   readonly #options: ProxyOptions;
@@ -36,7 +33,12 @@ export class Proxy implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #open = new Set<Connection>();
   readonly #running = new Set<Promise<void>>();
-  readonly #cuts: { direction: Direction; at: number; done: () => void }[] = [];
+  readonly #cuts: {
+    readonly direction: Direction;
+    readonly at: number;
+    readonly done: () => void;
+  }[] = [];
+  readonly #refusals: { left: number; readonly done: () => void }[] = [];
   readonly #accepting: Promise<void>;
 
   /** Listens at once; each card is connected to `hostPort` on 127.0.0.1. */
@@ -61,11 +63,19 @@ export class Proxy implements AsyncDisposable {
     return promise;
   }
 
+  /** Turns the next `count` connections away as soon as they are there; resolves after the last of them. */
+  refuse(count: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#refusals.push({ left: count, done: resolve });
+    return promise;
+  }
+
   async #accept(): Promise<void> {
     for await (const card of this.#listener) {
-      if (this.refusing) {
-        this.refused++;
+      const refusal = this.#refusals[0];
+      if (refusal !== undefined) {
         card.close();
+        if (--refusal.left === 0) this.#refusals.shift()!.done();
         continue;
       }
       const running: Promise<void> = this.#serve(card).finally(() => this.#running.delete(running));
