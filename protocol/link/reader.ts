@@ -11,7 +11,7 @@ import { viewOf } from "../layout.ts";
 import { le16, le32, u8 } from "../scalar.ts";
 import { type FrameRules, HEADER } from "./frame.ts";
 
-/** Below this much room behind a partial frame it is moved to the front, so that reads stay large. */
+/** With less room than this behind a partial frame, the frame is moved to the front: reads stay large. */
 const MIN_SPACE = 64 * 1024;
 
 export class FrameReader {
@@ -29,8 +29,6 @@ export class FrameReader {
   body = 0;
   #next = 0;
   #end = 0;
-  /** Bytes of the frame that is not whole yet; 0 while its header is not. */
-  #awaited = 0;
 
   /** `largestBody` in bytes: what the rules will allow at most. */
   constructor(rules: FrameRules, largestBody: number) {
@@ -41,14 +39,12 @@ export class FrameReader {
     this.view = viewOf(this.bytes);
   }
 
-  /** Where the next bytes of the stream go: at least one, and all of the awaited frame. */
+  /** Where the next bytes of the stream go: never less than MIN_SPACE. */
   space(): Uint8Array {
     const have = this.#end - this.#next;
     if (have === 0) {
       this.#next = this.#end = 0;
-    } else if (
-      this.#end + Math.max(MIN_SPACE, this.#awaited - have) > this.bytes.length
-    ) {
+    } else if (this.#end + MIN_SPACE > this.bytes.length) {
       this.bytes.copyWithin(0, this.#next, this.#end);
       this.#next = 0;
       this.#end = have;
@@ -65,19 +61,13 @@ export class FrameReader {
   next(): boolean {
     const at = this.#next;
     const have = this.#end - at;
-    if (have < HEADER.size) {
-      this.#awaited = 0;
-      return false;
-    }
+    if (have < HEADER.size) return false;
     const { view } = this;
     const type = u8.get(view, at + HEADER.at.type);
     const length = le32.get(view, at + HEADER.at.length);
     this.rules.check(type, length);
     const size = HEADER.size + length;
-    if (have < size) {
-      this.#awaited = size;
-      return false;
-    }
+    if (have < size) return false;
     this.type = type;
     this.length = length;
     this.code = u8.get(view, at + HEADER.at.code);
@@ -91,6 +81,6 @@ export class FrameReader {
 
   /** Forgets what is there: a new stream begins. */
   reset(): void {
-    this.#next = this.#end = this.#awaited = 0;
+    this.#next = this.#end = 0;
   }
 }

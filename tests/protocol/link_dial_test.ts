@@ -149,6 +149,10 @@ Deno.test("dialLink() dials again at once when a transport is lost, and resumes"
   assertEquals(await pair.card.configRead(0, 4), 0x42);
   assertEquals(types(pair.cardStatus), ["connecting", "up", "lost", "connecting", "up"]);
   assertEquals(types(pair.hostStatus), ["up", "lost", "up"]);
+  const attempts = pair.cardStatus.flatMap((event) =>
+    event.type === "connecting" ? [event.attempt] : []
+  );
+  assertEquals(attempts, [1, 1]);
   const up = pair.cardStatus.at(-1)!;
   assert(up.type === "up" && up.resumed);
 });
