@@ -196,5 +196,6 @@ function capacity(file: Deno.FsFile): number {
 function reason(cause: unknown): string {
   if (cause instanceof Deno.errors.NotFound) return "no such file";
   if (cause instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (cause instanceof Deno.errors.IsADirectory) return "it is a directory";
   return cause instanceof Error ? cause.message : String(cause);
 }

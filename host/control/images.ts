@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { encodeDiagImage } from "../../protocol/mod.ts";
+import { BackendError, encodeDiagImage } from "../../protocol/mod.ts";
 import { BootImage, type BootImages } from "../driver/boot_image.ts";
 import { HEAD_SIZE, identify } from "../driver/kernel_kind.ts";
 import { BootError } from "../driver/boot_error.ts";
@@ -28,7 +28,7 @@ export interface ImageFolder {
 
 /**
  * Images of a Linux card.
- * @throws {BackendError} if a file cannot be read
+ * @throws {BackendError} if a file cannot be read, or there is none
  * @throws {BootError} if the kernel is none: before any card has come
  */
 export async function linuxImages(
@@ -37,7 +37,7 @@ export async function linuxImages(
 ): Promise<BootImages> {
   const kernel = choices.kernel ?? folder?.kernel;
   if (kernel === undefined) {
-    throw new BootError(
+    throw new BackendError(
       "Cannot boot Linux: there is no card image in the cache; run `deno task card-os`, or name a --kernel",
     );
   }

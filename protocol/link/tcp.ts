@@ -122,5 +122,7 @@ export function listenTcp(hostname: string, port: number): TcpListener {
 const addressText = (hostname: string, port: number): string =>
   hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
+function messageOf(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) return "the port is taken";
+  return error instanceof Error ? error.message : String(error);
+}
