@@ -46,9 +46,9 @@ Deno.test("ChainPump leaves the event loop its turn after 64 chains, and goes on
   assertEquals([queue.used.length, queue.publishes], [130, 3]);
 });
 
-Deno.test("ChainPump counts bytes too: two chains of 1 MiB fill a turn", async () => {
+Deno.test("ChainPump counts bytes too: two chains of 256 KiB fill a turn", async () => {
   const { queue, pump } = pumped(give);
-  const chains = Array.from({ length: 3 }, () => queue.add({ writable: 1024 * 1024 }));
+  const chains = Array.from({ length: 3 }, () => queue.add({ writable: 256 * 1024 }));
   pump.kick();
   assertEquals(queue.used.length, 2);
   await chains[2]!.used;
