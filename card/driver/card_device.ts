@@ -112,11 +112,13 @@ export class CardDevice implements VirtioPciEvents {
     this.#hostPage?.publish();
   }
 
-  driverOk(): void {
+  driverOk(status: number): void {
     if (this.#hostPage === undefined) return;
+    // Before the host hears of the queues, so that what it finds in their mirrors is of this driver.
     this.#rings.forEach((ring, queue) => {
       if (ring !== undefined) this.#mirrors[queue] = this.#mirror(queue, ring);
     });
+    this.statusChanged(status);
     this.#options.live();
     // A fault on the way empties the list.
     for (const mirror of this.#mirrors) mirror?.kick();

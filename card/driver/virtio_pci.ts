@@ -11,7 +11,6 @@
  * @module
  */
 import {
-  checkAccepted,
   DEVICE_STATUS,
   DriverError,
   le16,
@@ -20,10 +19,13 @@ import {
   type SplitRing,
   type StatusPhase,
   u8,
+  viewOf,
   virtioPci,
 } from "../../protocol/mod.ts";
 import type { InterruptLine, PciFunction } from "../machine/types.ts";
 import { type BarMap, barMap, virtioPciConfig } from "./virtio_pci_config.ts";
+import { FeatureRegisters } from "./virtio_pci_features.ts";
+import { InterruptStatus } from "./virtio_pci_interrupt.ts";
 import { QueueRegisters } from "./virtio_pci_queue.ts";
 
 const { COMMON_CFG, ISR, NO_VECTOR } = virtioPci;
@@ -51,18 +53,18 @@ export interface VirtioPciEvents {
   featuresAccepted(features: bigint): void;
   /** The driver enabled a queue; it stays as it is until reset. */
   queueEnabled(queue: number, ring: SplitRing): void;
-  /** The status byte changed, other than by reset. */
+  /** The status byte changed, other than by reset and to DRIVER_OK. */
   statusChanged(status: number): void;
   /**
-   * DRIVER_OK is set (after `statusChanged`): the device is live. Buffers may have been made available before, without
-   * notification, so look at every enabled queue once.
+   * The status byte is now `status`, with DRIVER_OK: the device is live. Buffers may have been made available before,
+   * without notification, so look at every enabled queue once.
    */
-  driverOk(): void;
+  driverOk(status: number): void;
   /** The driver asks for a reset. Answer with `resetDone` when nothing touches its memory any more. */
   resetRequested(): void;
   /** Available buffer notification for an enabled queue of a live device. */
   notified(queue: number): void;
-  /** A write to device configuration space; before DRIVER_OK too. */
+  /** A write to device configuration space; before DRIVER_OK too, but not while a reset is under way. */
   configWritten(offset: number, width: 1 | 2 | 4, value: number): void;
   /** The driver broke the rules: fault `features` (refused) or `queue-setup` (the device needs a reset now). */
   refused(error: DriverError, queue: number): void;
@@ -100,16 +102,13 @@ export class VirtioPciFunction implements PciFunction {
   readonly #map: BarMap;
   readonly #queues: readonly QueueRegisters[];
   readonly #common = new DataView(new ArrayBuffer(COMMON_CFG.size));
-  #line: InterruptLine | undefined;
-  #isr = 0;
+  readonly #features: FeatureRegisters;
+  readonly #interrupt = new InterruptStatus();
+  /** A configuration change that the driver is told of at DRIVER_OK. */
+  #configChanged = false;
   #phase: StatusPhase = "reset";
   #status = 0;
   #resetting = false;
-  #deviceFeatureSelect = 0;
-  #driverFeatureSelect = 0;
-  /** Words 0 and 1 as the driver wrote them; `#beyond` is not 0 once it wanted a feature above 63. */
-  readonly #driverFeatures = new Uint32Array(2);
-  #beyond = 0;
   #queueSelect = 0;
 
   /** `memorySize` bounds the rings: bytes of card memory. */
@@ -118,6 +117,7 @@ export class VirtioPciFunction implements PciFunction {
     this.#offer = offer;
     this.#events = events;
     this.#memorySize = memorySize;
+    this.#features = new FeatureRegisters(offer.features);
     this.#map = barMap(offer.queueSizes.length, offer.configLength);
     this.#queues = offer.queueSizes.map((size) => new QueueRegisters(size));
     this.pciConfig = virtioPciConfig(offer.type, this.#map);
@@ -126,7 +126,7 @@ export class VirtioPciFunction implements PciFunction {
 
   /** The INTx line that the machine gave the function; before the OS runs. */
   connect(line: InterruptLine): void {
-    this.#line = line;
+    this.#interrupt.connect(line);
   }
 
   /** Device status byte as the driver reads it. */
@@ -141,19 +141,23 @@ export class VirtioPciFunction implements PciFunction {
 
   /** Used buffer notification: raises INTx. Does nothing unless the device is live. */
   queueInterrupt(): void {
-    this.#interrupt(ISR.QUEUE);
+    if (this.live) this.#interrupt.raise(ISR.QUEUE);
   }
 
-  /** Configuration change notification. The offer already shows the new bytes and generation. */
+  /**
+   * Configuration change notification. The offer already shows the new bytes and generation. A driver that is still
+   * coming up may have read the old ones, and takes no interrupt yet: it gets it at DRIVER_OK.
+   */
   configInterrupt(): void {
-    this.#interrupt(ISR.CONFIG);
+    if (this.live) this.#interrupt.raise(ISR.CONFIG);
+    else this.#configChanged = this.#phase !== "reset";
   }
 
   /** DEVICE_NEEDS_RESET: the device is broken until the driver resets it (§2.1.2). */
   needsReset(): void {
     if (this.#status === 0 || this.#status & DEVICE_STATUS.DEVICE_NEEDS_RESET) return;
     this.#status |= DEVICE_STATUS.DEVICE_NEEDS_RESET;
-    this.#interrupt(ISR.CONFIG);
+    if (this.live) this.#interrupt.raise(ISR.CONFIG);
   }
 
   /** The reset that the driver asked for is done: status reads 0. */
@@ -162,28 +166,21 @@ export class VirtioPciFunction implements PciFunction {
     this.#resetting = false;
     this.#phase = "reset";
     this.#status = 0;
-    this.#deviceFeatureSelect = 0;
-    this.#driverFeatureSelect = 0;
-    this.#driverFeatures.fill(0);
-    this.#beyond = 0;
+    this.#configChanged = false;
+    this.#features.reset();
     this.#queueSelect = 0;
     for (const queue of this.#queues) queue.reset();
   }
 
   read(offset: number, width: 1 | 2 | 4): number {
     const { common, isr, device } = this.#map;
-    if (offset === isr.offset) return this.#readIsr();
+    if (offset === isr.offset) return this.#interrupt.read();
     if (offset < common.length) {
       this.#render();
       return get(this.#common, offset, width);
     }
     if (offset >= device.offset && offset < device.offset + device.length) {
-      const bytes = this.#offer.deviceConfig();
-      let value = 0;
-      for (let i = width - 1; i >= 0; i--) {
-        value = value * 256 + (bytes[offset - device.offset + i] ?? 0);
-      }
-      return value;
+      return get(viewOf(this.#offer.deviceConfig()), offset - device.offset, width);
     }
     return 0;
   }
@@ -199,21 +196,8 @@ export class VirtioPciFunction implements PciFunction {
       // What lies above the width is noise, and 32 bits may come signed.
       this.#writeCommon(field, width === 4 ? value >>> 0 : value & (2 ** (8 * width) - 1));
     } else if (offset >= device.offset && offset + width <= device.offset + device.length) {
-      this.#events.configWritten(offset - device.offset, width, value);
+      if (!this.#resetting) this.#events.configWritten(offset - device.offset, width, value);
     }
-  }
-
-  #interrupt(cause: number): void {
-    if (!this.live) return;
-    this.#isr |= cause;
-    this.#line?.set(true);
-  }
-
-  #readIsr(): number {
-    const isr = this.#isr;
-    this.#isr = 0;
-    this.#line?.set(false);
-    return isr;
   }
 
   /** Common configuration as it reads now; any offset and width can then be taken from it. */
@@ -221,10 +205,10 @@ export class VirtioPciFunction implements PciFunction {
     const view = this.#common;
     const at = COMMON_CFG.at;
     const queue = this.#queues[this.#queueSelect];
-    le32.set(view, at.device_feature_select, this.#deviceFeatureSelect);
-    le32.set(view, at.device_feature, word(this.#offer.features, this.#deviceFeatureSelect));
-    le32.set(view, at.driver_feature_select, this.#driverFeatureSelect);
-    le32.set(view, at.driver_feature, this.#driverFeatures[this.#driverFeatureSelect] ?? 0);
+    le32.set(view, at.device_feature_select, this.#features.deviceSelect);
+    le32.set(view, at.device_feature, this.#features.deviceWord);
+    le32.set(view, at.driver_feature_select, this.#features.driverSelect);
+    le32.set(view, at.driver_feature, this.#features.driverWord);
     le16.set(view, at.config_msix_vector, NO_VECTOR);
     le16.set(view, at.num_queues, this.#queues.length);
     u8.set(view, at.device_status, this.#status);
@@ -242,13 +226,14 @@ export class VirtioPciFunction implements PciFunction {
   #writeCommon(field: WritableField, value: number): void {
     switch (field) {
       case "device_feature_select":
-        this.#deviceFeatureSelect = value;
+        this.#features.deviceSelect = value;
         return;
       case "driver_feature_select":
-        this.#driverFeatureSelect = value;
+        this.#features.driverSelect = value;
         return;
       case "driver_feature":
-        this.#writeFeatures(value);
+        // Negotiation is over once FEATURES_OK was accepted (§3.1.1).
+        if (!(this.#status & DEVICE_STATUS.FEATURES_OK)) this.#features.driverWord = value;
         return;
       case "device_status":
         this.#writeStatus(value);
@@ -261,42 +246,33 @@ export class VirtioPciFunction implements PciFunction {
     }
   }
 
-  #writeFeatures(value: number): void {
-    // Negotiation is over once FEATURES_OK was accepted (§3.1.1).
-    if (this.#status & DEVICE_STATUS.FEATURES_OK) return;
-    if (this.#driverFeatureSelect < 2) this.#driverFeatures[this.#driverFeatureSelect] = value;
-    else this.#beyond |= value;
-  }
-
   #writeStatus(value: number): void {
     const next = nextStatus(this.#phase, value);
     if (next === "reset") return this.#reset();
     if (next === undefined || next === this.#phase) return;
-    const features = this.#features();
-    if (next === "features_ok") {
-      try {
-        if (this.#beyond) throw new DriverError("features", "Cannot accept features: above bit 63");
-        checkAccepted(this.#offer.features, features);
-      } catch (error) {
-        // Refused by not keeping the bit: the driver reads the status back (§3.1.1 step 6).
-        return this.#events.refused(error as DriverError, 0);
-      }
-    }
+    if (next === "features_ok" && !this.#acceptFeatures()) return;
     this.#phase = next;
     const own = DEVICE_STATUS.DEVICE_NEEDS_RESET;
     this.#status = (value & ~own) | (this.#status & own);
-    if (next === "features_ok") this.#events.featuresAccepted(features);
-    this.#events.statusChanged(this.#status);
-    if (next === "driver_ok") this.#events.driverOk();
+    if (next !== "driver_ok") return this.#events.statusChanged(this.#status);
+    this.#events.driverOk(this.#status);
+    if (this.#configChanged) this.configInterrupt();
   }
 
-  #features(): bigint {
-    return BigInt(this.#driverFeatures[0]!) | BigInt(this.#driverFeatures[1]!) << 32n;
+  /** False if they are refused: the bit is not kept, and the driver reads the status back (§3.1.1 step 6). */
+  #acceptFeatures(): boolean {
+    try {
+      this.#events.featuresAccepted(this.#features.accepted());
+      return true;
+    } catch (error) {
+      if (!(error instanceof DriverError)) throw error;
+      this.#events.refused(error, 0);
+      return false;
+    }
   }
 
   #reset(): void {
-    this.#isr = 0;
-    this.#line?.set(false);
+    this.#interrupt.clear();
     this.#resetting = true;
     // Nobody has heard of a device whose status was 0 all along, so there is nothing to wait for.
     if (this.#status === 0) this.resetDone();
@@ -321,11 +297,6 @@ export class VirtioPciFunction implements PciFunction {
       this.needsReset();
     }
   }
-}
-
-/** 32 bits of a feature set. */
-function word(features: bigint, select: number): number {
-  return select < 2 ? Number((features >> BigInt(32 * select)) & 0xffff_ffffn) : 0;
 }
 
 /** Little-endian bytes of `view`, whatever the alignment; 0 past the end. */

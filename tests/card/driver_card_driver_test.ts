@@ -225,6 +225,17 @@ Deno.test("a queue row is posted before the status that says it is there", () =>
   assert(writes.indexOf(at + page.QUEUES_OFFSET) < writes.lastIndexOf(at));
 });
 
+Deno.test("a mirror begins before the host is told of DRIVER_OK", () => {
+  const rig = new Rig().start();
+  rig.negotiate();
+  rig.setUp();
+  rig.link.forget();
+  rig.bar.write(BAR.status, 1, ALL_OK);
+  const writes = rig.link.posted.flatMap((p) => "write" in p ? [p.write] : []);
+  const index = writes.indexOf(MIRROR + 2);
+  assert(index >= 0 && index < writes.indexOf(HOST_PAGE + page.slotOffset(SLOT)));
+});
+
 Deno.test("a chain made available before DRIVER_OK is mirrored at DRIVER_OK", () => {
   const rig = new Rig().start();
   rig.negotiate();

@@ -46,7 +46,7 @@ function make(queueSizes: readonly number[] = [256, 0, 64]) {
           `queue ${queue}: ${ring.size} ${ring.descriptorTable} ${ring.availableRing} ${ring.usedRing}`,
         ),
       statusChanged: (status) => log.push(`status ${status}`),
-      driverOk: () => log.push("driver ok"),
+      driverOk: (status) => log.push(`driver ok ${status}`),
       resetRequested: () => log.push("reset?"),
       notified: (queue) => log.push(`notified ${queue}`),
       configWritten: (offset, width, value) => log.push(`config ${offset} ${width} ${value}`),
@@ -171,7 +171,7 @@ Deno.test("VirtioPciFunction comes up step by step as a driver of §3.1.1 does i
   assertEquals(fn.read(QUEUE_SIZE, 2), 32);
   assertEquals(took(), ["queue 2: 32 4096 8192 12288"]);
   fn.write(STATUS, 1, 15);
-  assertEquals(took(), ["status 15", "driver ok"]);
+  assertEquals(took(), ["driver ok 15"]);
   assert(fn.live);
   fn.write(NOTIFY + 2 * 4, 2, 2);
   assertEquals(took(), ["notified 2"]);
@@ -357,6 +357,21 @@ Deno.test("no interrupt comes before DRIVER_OK", () => {
   assertEquals(state.line, false);
 });
 
+Deno.test("a configuration change before DRIVER_OK interrupts at DRIVER_OK, and not after a reset", () => {
+  const { fn, state } = make();
+  accept(fn);
+  fn.configInterrupt();
+  fn.write(STATUS, 1, 15);
+  assert(state.line);
+  assertEquals(fn.read(ISR, 1), 2);
+  fn.write(STATUS, 1, 0);
+  fn.configInterrupt();
+  fn.resetDone();
+  accept(fn);
+  fn.write(STATUS, 1, 15);
+  assertEquals([fn.read(ISR, 1), state.line], [0, false]);
+});
+
 Deno.test("needsReset() shows DEVICE_NEEDS_RESET with a configuration interrupt until reset", () => {
   const { fn, state, took } = live();
   fn.needsReset();
@@ -399,6 +414,14 @@ Deno.test("device configuration writes are passed on, before DRIVER_OK too", () 
   fn.write(CONFIG + 8, 4, 1);
   fn.write(CONFIG + 10, 1, 1);
   assertEquals(took(), ["config 8 2 16706"], "only what lies inside");
+});
+
+Deno.test("device configuration takes no write while a reset is under way", () => {
+  const { fn, took } = live();
+  fn.write(STATUS, 1, 0);
+  took();
+  fn.write(CONFIG, 1, 1);
+  assertEquals(took(), []);
 });
 
 Deno.test("a read of odd width or place gives the bytes that lie there", () => {
