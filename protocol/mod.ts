@@ -120,6 +120,7 @@ export {
   featureSet,
   hasFeature,
   TRANSPORT_FEATURES,
+  withKnownTransport,
 } from "./virtio/features.ts";
 export {
   CHAIN_RECORD,

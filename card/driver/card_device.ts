@@ -15,10 +15,12 @@ import {
   hasFeature,
   type Requester,
   type SplitRing,
+  withKnownTransport,
 } from "../../protocol/mod.ts";
 import type { CardMemory, Machine } from "../machine/types.ts";
 import type { SlotOffer } from "./card_slot.ts";
 import type { ConfigWrites } from "./config_writes.ts";
+import { takeDriverWrite } from "./driver_fields.ts";
 import type { HostPage } from "./host_page.ts";
 import { QueueMirror } from "./mirror.ts";
 import { type VirtioPciEvents, VirtioPciFunction } from "./virtio_pci.ts";
@@ -63,7 +65,7 @@ export class CardDevice implements VirtioPciEvents {
         name: `slot ${slot}`,
         type: offer.type,
         queueSizes: offer.queues.map((queue) => queue.sizeMax),
-        features: offer.features,
+        features: withKnownTransport(offer.features),
         configLength: offer.deviceConfig.length,
         deviceConfig: () => offer.deviceConfig,
         configGeneration: () => offer.state().config_generation,
@@ -146,7 +148,11 @@ export class CardDevice implements VirtioPciEvents {
 
   configWritten(offset: number, width: 1 | 2 | 4, value: number): void {
     if (this.#hostPage === undefined) return;
-    this.#options.configWrites.post(this.#options.slot, offset, width, value);
+    const { configWrites, offer, slot } = this.#options;
+    if (this.#function.live) {
+      takeDriverWrite(offer.type, this.#features, offer.deviceConfig, offset, width, value);
+    }
+    configWrites.post(slot, offset, width, value);
   }
 
   refused(error: DriverError, queue: number): void {

@@ -27,7 +27,6 @@ export interface CardDriverOptions {
 export class CardDriver {
   readonly #machine: Machine;
   readonly #header: DataView;
-  readonly #configWrites: ConfigWrites;
   readonly #devices: (CardDevice | undefined)[] = [];
   #shutdownRequest: number;
 
@@ -36,7 +35,7 @@ export class CardDriver {
     const { machine, requester, cardPage, hostPage } = options;
     this.#machine = machine;
     this.#header = viewOf(cardPage);
-    this.#configWrites = new ConfigWrites(requester);
+    const configWrites = new ConfigWrites(requester);
     this.#shutdownRequest = this.#readShutdownRequest();
     for (let slot = 0; slot < page.SLOTS; slot++) {
       const offer = readCardSlot(cardPage, slot);
@@ -47,7 +46,7 @@ export class CardDriver {
         machine,
         requester,
         hostPage,
-        configWrites: this.#configWrites,
+        configWrites,
         sendMsi: () => options.sendMsi(slot + 1),
         live: () => options.live(),
       });
@@ -75,7 +74,6 @@ export class CardDriver {
   /** The machine stopped or is about to be disposed: nothing here touches its memory any more. */
   close(): void {
     for (const device of this.#devices) device?.close();
-    this.#configWrites.clear();
   }
 
   #readShutdownRequest(): number {

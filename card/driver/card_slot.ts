@@ -6,12 +6,14 @@
  *
  * @module
  */
-import { le16, minStagingLength, page, viewOf } from "../../protocol/mod.ts";
+import { le16, minStagingLength, mirrorSize, page, viewOf } from "../../protocol/mod.ts";
 import { BootRefused } from "../machine/types.ts";
 import type { MirrorRow } from "./mirror.ts";
 
 const { CARD_QUEUE, CARD_SLOT, DEVICE_CONFIG_OFFSET, QUEUES_OFFSET } = page;
 const ADDRESS_END = 2 ** 52;
+/** PCI device IDs of virtio end at 0x107f (virtio 1.3 §4.1.2). */
+const TYPE_MAX = 0x3f;
 /** POST code of a device page that contradicts itself. */
 const REFUSED = "1E";
 
@@ -38,10 +40,13 @@ export function readCardSlot(cardPage: Uint8Array, slot: number): SlotOffer | un
   const view = viewOf(bytes);
   const { type, queue_count, config_length, features_offered } = CARD_SLOT.read(view);
   if (type === 0) return undefined;
-  if (queue_count > page.MAX_QUEUES || config_length > page.DEVICE_CONFIG_SIZE) {
+  if (
+    type > TYPE_MAX || queue_count > page.MAX_QUEUES || config_length > page.DEVICE_CONFIG_SIZE
+  ) {
     throw new BootRefused(
       REFUSED,
-      `Cannot read slot ${slot}: ${queue_count} queues, ${config_length} bytes of configuration`,
+      `Cannot read slot ${slot}: virtio type ${type}, ${queue_count} queues, ` +
+        `${config_length} bytes of configuration`,
     );
   }
   return {
@@ -60,7 +65,8 @@ function readQueue(view: DataView, slot: number, queue: number): QueueOffer {
   const good = size === 0 ||
     size <= page.MAX_QUEUE_SIZE && (size & (size - 1)) === 0 &&
       row.staging_length >= minStagingLength(size) &&
-      row.staging_address + row.staging_length < ADDRESS_END && row.mirror_address < ADDRESS_END;
+      row.staging_address + row.staging_length <= ADDRESS_END &&
+      row.mirror_address + mirrorSize(size) <= ADDRESS_END;
   if (!good) {
     throw new BootRefused(
       REFUSED,

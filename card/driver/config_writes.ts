@@ -1,41 +1,50 @@
 /**
- * Writes to device configuration space on their way to the host, one message each.
+ * Writes to device configuration space on their way to the host, one message each, in order.
  *
- * While the link takes no more, only the latest value of each field is kept, so a card OS that writes without end
- * cannot fill memory; what waits is as much as configuration space has places.
+ * While the link takes no more they wait here: each may be a character of an emergency console, so none stands for
+ * another, and what a card OS wrote leaves even if it has stopped meanwhile. A card OS that writes without end cannot
+ * fill memory: beyond a limit a write takes the place of the last one to the same field, or is dropped.
  *
  * @module
  */
 import { MESSAGE, type Requester } from "../../protocol/mod.ts";
 
+/** Writes that wait at most. */
+const HELD_MAX = 4096;
+
+/** Arguments of the message: slot, width and offset; value. */
+interface Write {
+  readonly place: number;
+  readonly value: number;
+}
+
 export class ConfigWrites {
   readonly #requester: Pick<Requester, "message" | "writable" | "onWritable">;
-  /** First argument of the message (slot, width, offset) to second (value), in the order of first writing. */
-  readonly #held = new Map<number, number>();
+  #held: Write[] = [];
 
   constructor(requester: Pick<Requester, "message" | "writable" | "onWritable">) {
     this.#requester = requester;
   }
 
   post(slot: number, offset: number, width: 1 | 2 | 4, value: number): void {
-    const place = (slot | (width << 8) | (offset << 16)) >>> 0;
-    if (this.#held.size === 0 && this.#requester.writable) {
-      this.#requester.message(MESSAGE.device_config_write, place, value >>> 0);
+    const write = { place: (slot | (width << 8) | (offset << 16)) >>> 0, value: value >>> 0 };
+    if (this.#held.length === 0 && this.#requester.writable) return this.#send(write);
+    if (this.#held.length === 0) this.#requester.onWritable(() => this.#release());
+    if (this.#held.length < HELD_MAX) {
+      this.#held.push(write);
       return;
     }
-    if (this.#held.size === 0) this.#requester.onWritable(() => this.#release());
-    this.#held.set(place, value >>> 0);
-  }
-
-  /** Forgets what waits: the devices are gone. */
-  clear(): void {
-    this.#held.clear();
+    const last = this.#held.findLastIndex(({ place }) => place === write.place);
+    if (last >= 0) this.#held[last] = write;
   }
 
   #release(): void {
-    for (const [place, value] of this.#held) {
-      this.#requester.message(MESSAGE.device_config_write, place, value);
-    }
-    this.#held.clear();
+    const held = this.#held;
+    this.#held = [];
+    for (const write of held) this.#send(write);
+  }
+
+  #send({ place, value }: Write): void {
+    this.#requester.message(MESSAGE.device_config_write, place, value);
   }
 }

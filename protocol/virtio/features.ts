@@ -38,12 +38,23 @@ export function hasFeature(set: bigint, bit: number): boolean {
   return ((set >> BigInt(bit)) & 1n) === 1n;
 }
 
-/** What the host driver offers for every device, on top of the device's own bits. */
+/** What host and card implement, and so what the host driver offers on top of a device's own bits. */
 export const TRANSPORT_FEATURES: bigint = featureSet(
   FEATURE.VERSION_1,
   FEATURE.INDIRECT_DESC,
   FEATURE.EVENT_IDX,
 );
+
+/** Bits 24 to 49: queues, negotiation, and reserved; all others belong to the device type (§2.2). */
+const TRANSPORT_BITS = (1n << 50n) - (1n << 24n);
+
+/**
+ * What a card offers on to a driver: the transport ends at the card, so of the host's transport bits only those that a
+ * card implements.
+ */
+export function withKnownTransport(offered: bigint): bigint {
+  return offered & (TRANSPORT_FEATURES | ~TRANSPORT_BITS);
+}
 
 /**
  * Checks what a driver accepted (§2.2.1, §6.1).

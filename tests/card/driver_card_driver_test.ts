@@ -104,9 +104,11 @@ class Rig {
     return ring;
   }
 
-  negotiate(): void {
+  negotiate(features = 0): void {
     this.bar.write(BAR.status, 1, 1);
     this.bar.write(BAR.status, 1, 3);
+    this.bar.write(BAR.feature_select, 4, 0);
+    this.bar.write(BAR.feature, 4, features);
     this.bar.write(BAR.feature_select, 4, 1);
     this.bar.write(BAR.feature, 4, 1);
     this.bar.write(BAR.status, 1, 11);
@@ -181,6 +183,11 @@ Deno.test("CardDriver throws BootRefused for a slot that contradicts itself", ()
     ["size 2064", (rig) => rig.cardPage[queue + at.size_max + 1] = 8],
     ["staging 16 bytes", (rig) => rig.cardPage.set([16, 0], queue + at.staging_length)],
     ["staging 4096", (rig) => rig.cardPage[queue + at.staging_address + 7] = 1],
+    [
+      "mirror at 0xfffffffffffc0",
+      (rig) => rig.cardPage.set([0xc0, ...Array(5).fill(0xff), 0x0f], queue + at.mirror_address),
+    ],
+    ["virtio type 64", (rig) => rig.writeSlot({ type: 64 })],
     ["mirror at 0xInfinity", (rig) => rig.cardPage[queue + at.mirror_address + 7] = 1],
   ];
   for (const [text, spoil] of spoils) {
@@ -356,18 +363,82 @@ Deno.test("a write to device configuration space is a message with slot, width a
   assertEquals(rig.link.messages(MESSAGE.device_config_write), [[0x0002_0203, 0xbeef]]);
 });
 
-Deno.test("of device configuration writes the latest of each field waits for the link", () => {
+Deno.test("device configuration writes wait for the link, all of them, in order", () => {
   const rig = new Rig().start();
   rig.link.writable = false;
-  for (let value = 0; value < 100; value++) rig.bar.write(CONFIG, 4, value);
+  for (const value of [0x4f, 0x6f, 0x70, 0x73]) rig.bar.write(CONFIG, 4, value);
   rig.bar.write(CONFIG, 1, 7);
   assertEquals(rig.link.posted, []);
   rig.link.writable = true;
   rig.bar.write(CONFIG, 1, 8);
-  assertEquals(rig.link.messages(MESSAGE.device_config_write), [[0x403, 99], [0x103, 7], [
-    0x103,
-    8,
-  ]]);
+  assertEquals(rig.link.messages(MESSAGE.device_config_write), [
+    [0x403, 0x4f],
+    [0x403, 0x6f],
+    [0x403, 0x70],
+    [0x403, 0x73],
+    [0x103, 7],
+    [0x103, 8],
+  ]);
+});
+
+Deno.test("of device configuration writes without end the first wait, and the last of each field", () => {
+  const rig = new Rig().start();
+  rig.link.writable = false;
+  rig.bar.write(CONFIG, 1, 1);
+  for (let value = 0; value < 5000; value++) rig.bar.write(CONFIG + 1, 1, value & 0xff);
+  rig.bar.write(CONFIG, 1, 2);
+  rig.bar.write(CONFIG + 2, 1, 3);
+  rig.link.writable = true;
+  const writes = rig.link.messages(MESSAGE.device_config_write);
+  assertEquals(writes.length, 4096);
+  assertEquals(writes.slice(0, 3), [[0x103, 2], [0x1_0103, 0], [0x1_0103, 1]]);
+  assertEquals(writes.at(-1), [0x1_0103, 4999 & 0xff]);
+});
+
+Deno.test("device configuration writes that wait outlive the card OS that made them", () => {
+  const rig = new Rig().start();
+  rig.link.writable = false;
+  rig.bar.write(CONFIG, 4, 0x21);
+  rig.driver.close();
+  rig.link.writable = true;
+  assertEquals(rig.link.messages(MESSAGE.device_config_write), [[0x403, 0x21]]);
+});
+
+for (
+  const { when, features, live, offset, width, reads } of [
+    { when: "it was negotiated", features: 1 << 11, live: true, offset: 32, width: 1, reads: 0 },
+    { when: "it was not negotiated", features: 0, live: true, offset: 32, width: 1, reads: 1 },
+    { when: "of no live device", features: 1 << 11, live: false, offset: 32, width: 1, reads: 1 },
+    { when: "of another width", features: 1 << 11, live: true, offset: 32, width: 2, reads: 1 },
+  ] as const
+) {
+  Deno.test(`writeback reads back as ${reads} at once, for a write of 0, when ${when}`, () => {
+    const rig = new Rig();
+    rig.writeSlot({ config_length: 60, features_offered: OFFERED | 1n << 11n });
+    const config = page.slotOffset(SLOT) + page.DEVICE_CONFIG_OFFSET;
+    rig.cardPage[config + 32] = 1;
+    rig.start();
+    rig.negotiate(features);
+    if (live) {
+      rig.setUp();
+      rig.bar.write(BAR.status, 1, ALL_OK);
+    }
+    rig.bar.write(CONFIG + offset, width, 0);
+    rig.bar.write(CONFIG, 1, 0);
+    assertEquals(rig.bar.read(CONFIG + 32, 1), reads);
+    assertEquals(rig.bar.read(CONFIG, 1), 1, "capacity is the host's");
+  });
+}
+
+Deno.test("a transport feature that the card does not know is not offered on", () => {
+  const rig = new Rig();
+  rig.writeSlot({ features_offered: OFFERED | 0x3_ffff_ff00_0000n | 1n << 63n | 1n << 50n });
+  rig.start();
+  const words = [0, 1].map((select) => {
+    rig.bar.write(0, 4, select);
+    return rig.bar.read(4, 4) >>> 0;
+  });
+  assertEquals(words, [0x3000_0020, 0x8004_0001]);
 });
 
 Deno.test("status changes wait for the link, and leave as the last of them", () => {
