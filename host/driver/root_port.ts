@@ -3,7 +3,8 @@
  *
  * Memory requests go to the system memory window; messages become interrupts and events. MSI vectors are only marked
  * as they come in and dispatched once in `batchEnd`, when every write of the batch is in place: a batch costs one pass
- * over each device however many interrupts it held, and a handler never sees half of what was announced.
+ * over each device however many interrupts it held, and a handler never sees half of what was announced. A write to
+ * device configuration keeps its place among the interrupts: one that follows DRIVER_OK finds the device started.
  *
  * @module
  */
@@ -16,7 +17,7 @@ import {
 } from "../../protocol/mod.ts";
 import { SystemMemory } from "./system_memory.ts";
 
-/** What the card tells the host by messages. Called while frames are applied: must not throw, must not post. */
+/** What the card tells the host by messages. Called while frames are applied: must not throw. */
 export interface RootPortEvents {
   postCode(code: number): void;
   /** The driver wrote device configuration space; width 1, 2 or 4 bytes. */
@@ -112,6 +113,7 @@ export class RootPort implements Completer {
             `Cannot write device configuration: found width ${width}, wanted 1, 2 or 4`,
           );
         }
+        this.batchEnd();
         this.#events?.deviceConfigWrite(slot, width, a >>> 16, b);
         return;
       }

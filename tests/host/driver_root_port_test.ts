@@ -15,6 +15,19 @@ Deno.test("RootPort dispatches each marked vector once, in order, at the end of 
   assertEquals(port.counters.interrupts, 3);
 });
 
+Deno.test("RootPort dispatches what came before a device configuration write, then that", () => {
+  const port = new RootPort();
+  const seen: string[] = [];
+  port.handle(2, () => seen.push("vector 2"));
+  port.handle(3, () => seen.push("vector 3"));
+  port.listen({ postCode() {}, deviceConfigWrite: () => seen.push("config") });
+  port.message(MESSAGE.msi, 2, 0);
+  port.message(MESSAGE.device_config_write, 0x0000_0101, 1);
+  port.message(MESSAGE.msi, 3, 0);
+  port.batchEnd();
+  assertEquals(seen, ["vector 2", "config", "vector 3"]);
+});
+
 Deno.test("RootPort counts an interrupt that nobody handles", () => {
   const port = new RootPort();
   port.handle(5, () => {});
