@@ -10,8 +10,9 @@
  *          1E 4E 5E         boot refused (`boot_image.ts`); a machine may refuse with codes of its own
  *          EE dE            no machine could be made; an error of our own while booting
  *
- * Every state is told to the host in the header of the host page as soon as the host has said where that is (before,
- * it reads registers). A card reset drops machine, drivers and queues, and keeps the link and what the host set up.
+ * Every state is told to the host in the header of the host page; where that is the host says in two registers, which
+ * are looked at on a card reset, at the boot signal, and when a reset is through, well or not. A card reset drops
+ * machine, drivers and queues, and keeps the link and what the host set up.
  *
  * - **Invariant:** there is at most one machine, and what one from before a reset still says is not heard.
  *
@@ -113,6 +114,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     const machine = this.#machine;
     this.#quiesce();
     this.#hostPage.clear();
+    this.#followHostPage();
     this.#publishState();
     this.#startReset(machine);
   }
@@ -124,7 +126,14 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     this.#post("13");
     endpoint.registers.setDownload(undefined);
     try {
-      this.#findHostPage();
+      // The host has cleared it, to know what is of this boot.
+      this.#hostPage.moveTo(0);
+      if (!this.#followHostPage()) {
+        throw new BootRefused(
+          REFUSED.header,
+          `Cannot use host page at ${endpoint.registers.hostPage}: not a bus address`,
+        );
+      }
       this.#publishState();
       this.#start(machine);
     } catch (error) {
@@ -158,6 +167,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     } catch (error) {
       await this.#dispose(machine);
       endpoint.registers.resetting = false;
+      this.#followHostPage();
       this.#refuse(NO_MACHINE, `Cannot make a machine: ${error}`);
       return;
     }
@@ -168,6 +178,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     endpoint.registers.resetting = false;
     this.#post("12");
     this.#step("machine_made");
+    this.#followHostPage();
     this.#publishState();
   }
 
@@ -188,17 +199,12 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     this.#driver = undefined;
   }
 
-  /** @throws {BootRefused} */
-  #findHostPage(): void {
+  /** Publishes where the host has said, if that can be. */
+  #followHostPage(): boolean {
     const address = this.#options.endpoint.registers.hostPage;
-    if (address + page.PAGE_SIZE > ADDRESS_END) {
-      this.#hostPage.moveTo(0);
-      throw new BootRefused(
-        REFUSED.header,
-        `Cannot use host page at ${address}: not a bus address`,
-      );
-    }
-    this.#hostPage.moveTo(address);
+    const usable = address + page.PAGE_SIZE <= ADDRESS_END;
+    this.#hostPage.moveTo(usable ? address : 0);
+    return usable;
   }
 
   /** @throws {BootRefused} */

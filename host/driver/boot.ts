@@ -16,7 +16,6 @@ import { platformName } from "./card_info.ts";
 import { CardPage } from "./card_page.ts";
 import type { CardRegisters, CardWindows } from "./card_registers.ts";
 import type { Downloaded } from "./download.ts";
-import type { HostPage } from "./host_page.ts";
 import type { CardMemoryMap } from "./placement.ts";
 import type { RootPort } from "./root_port.ts";
 import { Slot, type SlotOptions } from "./slot.ts";
@@ -94,7 +93,7 @@ export class Boot {
     { placement, digests }: Downloaded,
     devices: readonly AttachedDevice[],
   ): void {
-    const { registers, rootPort, hostPage } = this.#context;
+    const { registers, rootPort } = this.#context;
     this.#cardPage.clearSlots();
     devices.forEach((attached, number) => {
       const slot = new Slot({
@@ -109,7 +108,6 @@ export class Boot {
       rootPort.handle(number + 1, () => slot.interrupt());
     });
     this.#cardPage.writeHeader(placement, digests, Date.now());
-    writeHostPage(registers, hostPage);
     registers.write("boot", BOOT_SIGNAL);
   }
 
@@ -136,9 +134,4 @@ export class Boot {
     this.#slots.forEach((_, number) => this.#context.rootPort.handle(number + 1, undefined));
     await Promise.all(this.#slots.map((slot) => slot.unplug()));
   }
-}
-
-function writeHostPage(registers: CardRegisters, hostPage: HostPage): void {
-  registers.write("host_page_low", hostPage.address % 2 ** 32);
-  registers.write("host_page_high", Math.floor(hostPage.address / 2 ** 32));
 }

@@ -139,6 +139,9 @@ export class HostDriver implements AsyncDisposable {
     this.#probed = probed;
     const { registers, windows, info } = probed;
     registers.write("interrupt_enable", ALL_SOURCES);
+    // Here the card says why, if it cannot become ready.
+    registers.write("host_page_low", this.#hostPage.address % 2 ** 32);
+    registers.write("host_page_high", Math.floor(this.#hostPage.address / 2 ** 32));
     if (!(await registers.read("download_info", open) & DOWNLOAD_READY)) {
       // It is on its way to ready, and ignores this; or still does what another host wanted.
       await this.#firstReset(probed, open);

@@ -4,6 +4,7 @@ import { BootRefused } from "../../card/machine/types.ts";
 import { page, REGISTERS, SHUTDOWN_REASON } from "../../protocol/mod.ts";
 import { BootRig, LINUX } from "../support/boot_rig.ts";
 import { APERTURE, BLOCK } from "../support/endpoint_host.ts";
+import type { FakeMachine } from "../support/fake_machine.ts";
 
 /** Offsets in the card page header, typed by hand. */
 const MAGIC = 0;
@@ -50,6 +51,40 @@ Deno.test("powerOn() refuses with EE when no machine can be made", async () => {
   rig.makeMachine = (machine) => machine;
   rig.host.writeRegister("reset", 1);
   await rig.bootstrap[Symbol.asyncDispose]();
+});
+
+Deno.test("a card that cannot make a machine says why in the host page, when it was reset", async () => {
+  await using rig = await ready();
+  rig.writeHostPage();
+  rig.makeMachine = () => Promise.reject(new Error("out of memory"));
+  const refused = rig.reaches("refused");
+  rig.host.writeRegister("reset", 1);
+  await refused;
+  assertEquals(rig.publishedState, "refused");
+  assertStringIncludes(rig.text, "Cannot make a machine: Error: out of memory");
+  assertEquals(rig.host.link.interrupts.at(-1), 0);
+});
+
+Deno.test("a card that cannot make its first machine says why in the host page that it finds then", async () => {
+  await using rig = new BootRig();
+  const made = Promise.withResolvers<FakeMachine>();
+  rig.makeMachine = () => made.promise;
+  const on = rig.bootstrap.powerOn();
+  rig.writeHostPage();
+  // Ignored, since the card is resetting.
+  rig.host.writeRegister("reset", 1);
+  made.reject(new Error("out of memory"));
+  await on;
+  assertEquals(rig.publishedState, "refused");
+  assertStringIncludes(rig.text, "out of memory");
+});
+
+Deno.test("a host page without a bus address is ignored until the boot signal", async () => {
+  await using rig = await ready();
+  rig.host.writeRegister("host_page_high", 0x10_0000);
+  rig.host.link.forget();
+  await rig.reset();
+  assertEquals(rig.host.link.posted.filter((p) => "write" in p), []);
 });
 
 Deno.test("boot() hands the verified images to the machine, and says so by POST codes", async () => {
@@ -163,7 +198,7 @@ const REFUSALS: readonly {
   {
     when: "a slot has more queues than there can be",
     code: "1E",
-    text: "Cannot read slot 2: 65 queues, 0 bytes of configuration",
+    text: "Cannot read slot 2: virtio type 1, 65 queues, 0 bytes of configuration",
     spoil: (rig) => rig.writePage(page.slotOffset(2), Uint8Array.of(1, 0, 65, 0)),
   },
   {

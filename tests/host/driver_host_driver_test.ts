@@ -92,6 +92,22 @@ Deno.test("HostDriver.probe() resets a card that is not ready, and waits for POS
   await driver[Symbol.asyncDispose]();
 });
 
+Deno.test("HostDriver.probe() fails at once, with the card's sentence, when the card cannot reset", async () => {
+  const { driver, card } = makeDriver();
+  le32.set(card.registerView, REGISTERS.download_info.at, 0);
+  card.onReset = () => {
+    card.post("EE");
+    card.report("refused", "nop", "Cannot make a machine: out of memory");
+  };
+  const error = await assertRejects(() => driver.probe(), BootError);
+  assertEquals(
+    error.message,
+    "Cannot reset: the card refused with POST code EE: Cannot make a machine: out of memory",
+  );
+  assertEquals(driver.state, "reset_failed");
+  await driver[Symbol.asyncDispose]();
+});
+
 Deno.test("HostDriver.probe() refuses a card page that leaves the aperture", async () => {
   const { driver, card } = makeDriver();
   le32.set(card.registerView, REGISTERS.card_page_offset.at, 0x7f_0000);

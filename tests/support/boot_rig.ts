@@ -108,6 +108,11 @@ export class BootRig implements AsyncDisposable {
       header.set(createHash("sha256").update(image).digest(), page.DIGESTS_OFFSET + 32 * i);
     });
     this.writePage(0, header);
+    this.writeHostPage();
+  }
+
+  /** Says where the host page is. */
+  writeHostPage(): void {
     this.host.writeRegister("host_page_low", HOST_PAGE % 2 ** 32);
     this.host.writeRegister("host_page_high", HOST_PAGE / 2 ** 32);
   }
