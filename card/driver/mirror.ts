@@ -12,12 +12,9 @@
  */
 import {
   advance,
-  AVAIL_F_NO_INTERRUPT,
   availableEntry,
-  availEventOffset,
   ChainWalker,
   checkSplitRing,
-  crossed,
   distance,
   DriverError,
   le16,
@@ -25,15 +22,14 @@ import {
   minStagingLength,
   type Requester,
   type SplitRing,
-  USED_F_NO_NOTIFY,
   usedEntry,
-  usedEventOffset,
   VIRTQ_RING,
   VIRTQ_USED_ELEM,
 } from "../../protocol/mod.ts";
 import type { CardMemory } from "../machine/types.ts";
 import { type MirrorRow, MirrorWriter } from "./mirror_writer.ts";
 import { NO_PIECE, Staging } from "./staging.ts";
+import { Suppression } from "./suppression.ts";
 
 export type { MirrorRow } from "./mirror_writer.ts";
 
@@ -61,7 +57,7 @@ export class QueueMirror {
   readonly #requester: Requester;
   readonly #memory: CardMemory;
   readonly #ring: SplitRing;
-  readonly #eventIndex: boolean;
+  readonly #suppression: Suppression;
   readonly #options: QueueMirrorOptions;
   readonly #walker: ChainWalker;
   #staging: Staging;
@@ -96,7 +92,7 @@ export class QueueMirror {
     this.#requester = options.requester;
     this.#memory = memory;
     this.#ring = ring;
-    this.#eventIndex = options.eventIndex;
+    this.#suppression = new Suppression(memory, ring, options.eventIndex);
     this.#options = options;
     this.#walker = new ChainWalker({
       ring,
@@ -131,18 +127,16 @@ export class QueueMirror {
   /** Available buffer notification from the driver: offers every new chain to the host. */
   kick(): void {
     if (this.#stopped) return;
-    const view = this.#memory.view();
-    this.#takeUsed(view);
-    const bytes = this.#memory.bytes();
+    this.#takeUsed();
     const idle = this.#inFlight === 0;
     try {
-      this.#offer(view, bytes);
+      this.#offer();
       // Somebody waits, and the CPU may go on for a millisecond before the batch leaves by itself. A queue that is
       // busy gains more by a larger batch.
       if (idle && this.#inFlight > 0) this.#requester.flush();
     } catch (error) {
       if (!(error instanceof DriverError)) throw error;
-      this.#writer.post(bytes, this.#walker);
+      this.#writer.post(this.#memory.bytes(), this.#walker);
       this.#stopped = true;
       this.#options.failed(error);
     }
@@ -151,10 +145,9 @@ export class QueueMirror {
   /** The host rang: takes back what it used. True when the driver wants an interrupt for it. */
   used(): boolean {
     if (this.#stopped) return false;
-    const view = this.#memory.view();
-    this.#takeUsed(view);
+    this.#takeUsed();
     this.#writer.msiEventChanged();
-    const interrupt = this.#wantsInterrupt(view);
+    const interrupt = this.#suppression.wantsInterrupt(this.#signalled, this.#used);
     this.#signalled = this.#used;
     if (this.#stalled) this.kick();
     return interrupt;
@@ -171,7 +164,7 @@ export class QueueMirror {
    */
   reoffer(row: MirrorRow): void {
     if (this.#stopped) return;
-    this.#takeUsed(this.#memory.view());
+    this.#takeUsed();
     this.#staging = this.#newStaging(row);
     const owed: number[] = [];
     for (let head = 0; head < this.#ring.size; head++) {
@@ -191,11 +184,13 @@ export class QueueMirror {
   }
 
   /** Walks and posts until nothing is left, or the driver has to wait. */
-  #offer(view: DataView, bytes: Uint8Array): void {
+  #offer(): void {
     const { availableRing, size } = this.#ring;
+    let view = this.#memory.view();
+    let bytes = this.#memory.bytes();
     this.#stalled = false;
     while (this.#owed.length > 0) {
-      if (!this.#offerChain(view, bytes, this.#owed.at(-1)!)) return this.#stall(view, bytes);
+      if (!this.#offerChain(view, bytes, this.#owed.at(-1)!)) return this.#stall();
       this.#owed.pop();
     }
     // More than once round only if the driver runs beside us. Bounded: what is posted here is not used here.
@@ -213,12 +208,14 @@ export class QueueMirror {
         if (head < size && this.#heads[head] !== IDLE) {
           throw new DriverError("head-in-flight", `Cannot take head ${head}: not used yet`);
         }
-        if (!this.#offerChain(view, bytes, head)) return this.#stall(view, bytes);
+        if (!this.#offerChain(view, bytes, head)) return this.#stall();
         this.#order[head] = this.#walked++;
         this.#inFlight++;
         this.#available = advance(this.#available);
       }
-      this.#wantNotification(view);
+      this.#suppression.wantNotification(this.#available);
+      view = this.#memory.view();
+      bytes = this.#memory.bytes();
     } while (le16.get(view, availableRing + VIRTQ_RING.at.idx) !== this.#available);
     this.#writer.post(bytes, this.#walker);
   }
@@ -240,10 +237,11 @@ export class QueueMirror {
     return true;
   }
 
-  #stall(view: DataView, bytes: Uint8Array): void {
+  /** The queue goes on by itself: no notification is wanted. */
+  #stall(): void {
     this.#stalled = true;
-    this.#wantNoNotification(view);
-    this.#writer.post(bytes, this.#walker);
+    this.#suppression.wantNone();
+    this.#writer.post(this.#memory.bytes(), this.#walker);
   }
 
   #waitForLink(): void {
@@ -256,8 +254,9 @@ export class QueueMirror {
   }
 
   /** Takes used elements and frees their staging. The ids come from the host. */
-  #takeUsed(view: DataView): void {
+  #takeUsed(): void {
     const { usedRing, size } = this.#ring;
+    const view = this.#memory.view();
     const used = le16.get(view, usedRing + VIRTQ_RING.at.idx);
     const count = distance(this.#used, used);
     if (count > size) {
@@ -277,39 +276,6 @@ export class QueueMirror {
       this.#heads[head] = IDLE;
       this.#inFlight--;
     }
-  }
-
-  /** §2.7.7.2 and §2.7.8.2: whether the driver asked for an interrupt for what came since the last one. */
-  #wantsInterrupt(view: DataView): boolean {
-    if (this.#used === this.#signalled) return false;
-    const { availableRing, size } = this.#ring;
-    if (this.#eventIndex) {
-      const event = le16.get(view, availableRing + usedEventOffset(size));
-      return crossed(event, this.#signalled, this.#used);
-    }
-    return !(le16.get(view, availableRing + VIRTQ_RING.at.flags) & AVAIL_F_NO_INTERRUPT);
-  }
-
-  /** §2.7.10: asks the driver to notify for the next chain. */
-  #wantNotification(view: DataView): void {
-    if (this.#eventIndex) {
-      this.#setUsedField(view, availEventOffset(this.#ring.size), this.#available);
-    } else {
-      this.#setUsedField(view, VIRTQ_RING.at.flags, 0);
-    }
-  }
-
-  /** A stalled queue goes on by itself. With EVENT_IDX an avail_event left behind says as much. */
-  #wantNoNotification(view: DataView): void {
-    if (!this.#eventIndex) this.#setUsedField(view, VIRTQ_RING.at.flags, USED_F_NO_NOTIFY);
-  }
-
-  /** The two fields of the used ring that are ours; the rest of it the host writes. */
-  #setUsedField(view: DataView, offset: number, value: number): void {
-    const at = this.#ring.usedRing + offset;
-    if (le16.get(view, at) === value) return;
-    le16.set(view, at, value);
-    this.#memory.written(at, at + 2);
   }
 
   #newStaging(row: MirrorRow): Staging {

@@ -11,6 +11,7 @@ import {
   ringOf,
   STAGING,
 } from "../support/mirror_rig.ts";
+import { RingDriver } from "../support/ring_driver.ts";
 
 const USED = ringOf(8).usedRing;
 const PIECE = [{ address: BUFFERS, length: 4 }];
@@ -221,6 +222,46 @@ Deno.test("a chain that is owed and not offered again yet cannot be used", () =>
   rig.card.used();
   assertEquals([rig.card.strayUsed, rig.card.inFlight], [1, 1]);
 });
+
+for (const eventIndex of [true, false]) {
+  Deno.test(`kick() holds no view of a memory that moves as it is told of a write, EVENT_IDX ${eventIndex}`, () => {
+    const rig = new MirrorRig({ eventIndex });
+    let buffer = rig.bytes.buffer.transfer();
+    const memory = {
+      size: MEMORY_SIZE,
+      bytes: () => new Uint8Array(buffer),
+      view: () => new DataView(buffer),
+      written: () => void (buffer = buffer.transfer()),
+    };
+    const { toHost } = rig;
+    toHost.frames.length = 0;
+    const mirror = new QueueMirror({
+      requester: toHost,
+      memory,
+      ring: ringOf(8),
+      indirect: false,
+      eventIndex,
+      row: rig.row(),
+      sendMsi() {},
+      failed: (error) => {
+        throw error;
+      },
+    });
+    for (const head of [0, 1]) {
+      // The flags of the used ring, or its avail_event, have to change.
+      memory.view().setUint16(USED, 1 - head, true);
+      const ring = new RingDriver(memory.bytes(), ringOf(8), { index: head });
+      ring.describe(ringOf(8).descriptorTable, head, { addr: BUFFERS, len: 4, flags: 0, next: 0 });
+      ring.offer(head);
+      memory.bytes()[BUFFERS] = 0x5a;
+      if (head === 1) toHost.writable = false;
+      mirror.kick();
+      toHost.writable = true;
+    }
+    const pushed = toHost.frames.filter(({ bytes }) => bytes.length > 2);
+    assertEquals(pushed.map(({ bytes }) => bytes[16]), [0x5a, 0x5a]);
+  });
+}
 
 Deno.test("stop() ends everything, a call that the link still owes too", () => {
   const rig = new MirrorRig();
