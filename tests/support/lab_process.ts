@@ -19,11 +19,10 @@ export interface LabProcessOptions {
   /** Words before `deno`: `ip netns exec NAME`. */
   readonly within?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Nothing takes this long, ms. */
-  readonly limit?: number;
 }
 
 const ROOT = new URL("../../", import.meta.url).pathname;
+/** No process of a test lives this long, ms. */
 const LIMIT = 90_000;
 
 interface Waiter {
@@ -47,19 +46,19 @@ export class LabProcess implements AsyncDisposable {
   readonly #timer: ReturnType<typeof setTimeout>;
   #over = false;
 
-  private constructor(name: string, child: Deno.ChildProcess, limit: number) {
+  private constructor(name: string, child: Deno.ChildProcess) {
     this.#name = name;
     this.#child = child;
     this.#stdin = child.stdin.getWriter();
     this.ended = this.#follow();
-    this.#timer = setTimeout(() => this.#late(limit), limit);
+    this.#timer = setTimeout(() => this.#late(), LIMIT);
   }
 
   /** Starts task `task` of deno.json with `args` behind its own. */
   static async start(
     task: string,
     args: readonly string[],
-    { within = [], env, limit = LIMIT }: LabProcessOptions = {},
+    { within = [], env }: LabProcessOptions = {},
   ): Promise<LabProcess> {
     const words = [...within, "deno", ...await taskArguments(task), ...args];
     const child = new Deno.Command(words[0]!, {
@@ -70,7 +69,7 @@ export class LabProcess implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    return new LabProcess(task, child, limit);
+    return new LabProcess(task, child);
   }
 
   /** The first event for which `match` holds, from the `from`th on; it may have come already. */
@@ -162,10 +161,10 @@ export class LabProcess implements AsyncDisposable {
     }
   }
 
-  #late(limit: number): void {
-    for (const waiter of this.#waiters) waiter.fail(new Error(`${limit / 1000} s are over`));
+  #late(): void {
+    for (const waiter of this.#waiters) waiter.fail(new Error(`${LIMIT / 1000} s are over`));
     this.#waiters.clear();
-    console.error(`${this.#name}: ended by the test after ${limit / 1000} s`);
+    console.error(`${this.#name}: ended by the test after ${LIMIT / 1000} s`);
     this.kill("SIGKILL");
   }
 }

@@ -10,10 +10,10 @@ import { pause } from "../../protocol/link/abortable.ts";
 export type Direction = "cardToHost" | "hostToCard";
 
 export interface ProxyOptions {
-  /** Time on the way, each way, ms; may be changed at any time. */
+  /** Time on the way, each way, ms. */
   readonly delay?: number;
-  /** Sees every byte in order just before it is forwarded; `connection` counts from 1. */
-  readonly onBytes?: (direction: Direction, bytes: Uint8Array, connection: number) => void;
+  /** Sees every byte in order just before it is forwarded. */
+  readonly onBytes?: (direction: Direction, bytes: Uint8Array) => void;
 }
 
 /** Bytes on the way in one direction before the proxy stops reading. */
@@ -22,8 +22,6 @@ const IN_FLIGHT_MAX = 16 * 1024 * 1024;
 export class Proxy implements AsyncDisposable {
   /** Of the listening side, on 127.0.0.1. */
   readonly port: number;
-  /** One way, ms. */
-  delay: number;
   /** Connections forwarded so far. */
   connections = 0;
   /** Bytes forwarded so far, over all connections. */
@@ -45,7 +43,6 @@ export class Proxy implements AsyncDisposable {
   constructor(hostPort: number, options: ProxyOptions = {}) {
     this.#hostPort = hostPort;
     this.#options = options;
-    this.delay = options.delay ?? 0;
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.port = this.#listener.addr.port;
     this.#accepting = this.#accept();
@@ -92,7 +89,8 @@ export class Proxy implements AsyncDisposable {
     }
     card.setNoDelay(true);
     host.setNoDelay(true);
-    const connection = new Connection(card, host, ++this.connections);
+    this.connections++;
+    const connection = new Connection(card, host);
     this.#open.add(connection);
     await Promise.all([
       this.#carry("cardToHost", connection, card, host),
@@ -114,7 +112,7 @@ export class Proxy implements AsyncDisposable {
       for (let piece = await road.next(); piece !== undefined; piece = await road.next()) {
         const wait = piece.due - performance.now();
         if (wait > 0) await pause(wait, connection.signal);
-        if (!await this.#forward(direction, connection, piece.bytes, to)) break;
+        if (!await this.#forward(direction, piece.bytes, to)) break;
       }
     } catch {
       // Closed by the far side, or cut.
@@ -125,12 +123,13 @@ export class Proxy implements AsyncDisposable {
   }
 
   async #read(from: Deno.TcpConn, road: Road): Promise<void> {
+    const { delay = 0 } = this.#options;
     const buffer = new Uint8Array(256 * 1024);
     try {
       for (;;) {
         const count = await from.read(buffer);
         if (count === null) break;
-        road.put({ due: performance.now() + this.delay, bytes: buffer.slice(0, count) });
+        road.put({ due: performance.now() + delay, bytes: buffer.slice(0, count) });
         await road.hasRoom();
       }
     } catch {
@@ -142,7 +141,6 @@ export class Proxy implements AsyncDisposable {
   /** False after a cut within `bytes`. */
   async #forward(
     direction: Direction,
-    connection: Connection,
     bytes: Uint8Array,
     to: Deno.TcpConn,
   ): Promise<boolean> {
@@ -153,7 +151,7 @@ export class Proxy implements AsyncDisposable {
     const cut = place < 0 ? undefined : this.#cuts.splice(place, 1)[0];
     const part = cut ? bytes.subarray(0, Math.max(0, cut.at - start)) : bytes;
     this.forwarded[direction] += part.length;
-    this.#options.onBytes?.(direction, part, connection.number);
+    this.#options.onBytes?.(direction, part);
     try {
       for (let at = 0; at < part.length;) at += await to.write(part.subarray(at));
     } finally {
@@ -172,13 +170,11 @@ export class Proxy implements AsyncDisposable {
 }
 
 class Connection {
-  readonly number: number;
   readonly #ends: readonly Deno.TcpConn[];
   readonly #closed = new AbortController();
 
-  constructor(card: Deno.TcpConn, host: Deno.TcpConn, number: number) {
+  constructor(card: Deno.TcpConn, host: Deno.TcpConn) {
     this.#ends = [card, host];
-    this.number = number;
   }
 
   /** Aborted once closed. */
