@@ -48,7 +48,12 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
     }
     this.#options = options;
     this.#limits = this.#agreed = limitsOf(options.limits);
-    this.#session = new Session(options.completer, this.#limits, () => this.#connection?.poke());
+    this.#session = new Session(
+      options.completer,
+      this.#limits,
+      () => this.#connection?.poke(),
+      (error) => this.fail(error),
+    );
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     this.#resolveClosed = resolve;

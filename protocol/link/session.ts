@@ -32,16 +32,26 @@ export class Session {
   readonly reader: FrameReader;
   readonly sender: Sender;
   readonly #completer: Completer;
+  readonly #failed: (error: unknown) => void;
   readonly #credits = new SendCredits();
   readonly #pending: PendingRequests;
   readonly #applier: Applier;
   #highWater: number;
   #waiters: (() => void)[] = [];
 
-  /** `encoded` is called whenever the sender put something into the outgoing stream. */
-  constructor(completer: Completer, limits: LinkLimits, encoded: () => void) {
+  /**
+   * `encoded` is called whenever the sender put something into the outgoing stream; `failed` with what a writer throws
+   * that was resumed from here.
+   */
+  constructor(
+    completer: Completer,
+    limits: LinkLimits,
+    encoded: () => void,
+    failed: (error: unknown) => void,
+  ) {
     const largest = largestBody(limits);
     this.#completer = completer;
+    this.#failed = failed;
     this.#highWater = limits.postedBytes / 2;
     this.incoming = new Incoming(limits);
     this.outgoing = new Outgoing(this.#credits, this.incoming, this.counters, largest);
@@ -68,15 +78,23 @@ export class Session {
 
   onWritable(resume: () => void): void {
     this.#waiters.push(resume);
-    if (this.writable) queueMicrotask(this.relieved);
+    if (this.writable) queueMicrotask(this.#relieveSoon);
   }
 
-  /** There may be room again. */
-  readonly relieved = (): void => {
+  /** There may be room again. @throws whatever a resumed writer throws */
+  relieved(): void {
     if (this.#waiters.length === 0 || !this.writable) return;
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const resume of waiters) resume();
+  }
+
+  readonly #relieveSoon = (): void => {
+    try {
+      this.relieved();
+    } catch (error) {
+      this.#failed(error);
+    }
   };
 
   /** @throws {ProtocolError} flow_control */

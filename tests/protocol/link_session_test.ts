@@ -194,6 +194,14 @@ Deno.test("a writer that fails as it is resumed ends the link with internal", as
   assertEquals((await card.peer.next(0x01)).code, 9);
 });
 
+Deno.test("a writer that fails as it is resumed at once ends the link with internal", async () => {
+  await using card = await rawCard();
+  card.link.onWritable(() => {
+    throw new TypeError("Cannot go on: forgot how");
+  });
+  assertEquals((await card.peer.next(0x01)).code, 9);
+});
+
 Deno.test("Link.flush() hands the batch to the transport before it returns", async () => {
   let written = 0;
   await using pair = await linkPair({
