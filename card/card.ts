@@ -77,15 +77,19 @@ export async function runCard(
     // Not awaited: the host sees by registers and POST codes how far the card is.
     void (session === 1 ? bootstrap.powerOn() : bootstrap.hotReset());
     await current.closed;
-    await mayDialAgain(goodbye, signal);
+    await mayDialAgain(goodbye, current.wasUp, signal);
   }
 }
 
 /** Waits as long as a host that ended the session wants to be left alone. @throws {ProtocolError} if for ever */
-async function mayDialAgain(goodbye: Goodbye | undefined, signal: AbortSignal): Promise<void> {
+async function mayDialAgain(
+  goodbye: Goodbye | undefined,
+  wasUp: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   if (goodbye?.reason === "version") {
     throw new ProtocolError("version", goodbye.text, { cause: goodbye.error });
   }
-  // A host that does not know the session has restarted, and waits for a new one.
-  if (goodbye?.reason !== "session") await pause(REDIAL_DELAY, signal);
+  // A host that does not know a session that was has restarted, and waits for a new one.
+  if (!(wasUp && goodbye?.reason === "session")) await pause(REDIAL_DELAY, signal);
 }

@@ -163,6 +163,24 @@ Deno.test("runCard() asks a host again after a second that sent it away", async 
   }
 });
 
+Deno.test("runCard() does not run round in circles with a host that knows no session, not even its own", async () => {
+  const clock = FakeTimers.install({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    await using host = new Host();
+    host.refusal = { refuse: "session", text: "never heard of it" };
+    await using card = new Card(host);
+    const dials = () =>
+      card.events.filter((e) => e.type === "link" && e.status.type === "connecting").length;
+    await card.saw((event) => event.type === "link" && event.status.type === "closed");
+    await clock.tickAsync(999);
+    assertEquals(dials(), 1);
+    await clock.tickAsync(1);
+    assertEquals(dials(), 2);
+  } finally {
+    clock.uninstall();
+  }
+});
+
 Deno.test("runCard() rejects when the host speaks another wire version", async () => {
   await using host = new Host();
   host.refusal = { refuse: "version", text: "this host speaks version 9.0" };
