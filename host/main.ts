@@ -14,6 +14,7 @@ import {
   runMain,
 } from "../scripts/cli/mod.ts";
 import { CONSOLE_CHOICES } from "./backends/open_console.ts";
+import { DISK_CHOICES } from "./backends/open_disk.ts";
 import { NET_CHOICES } from "./backends/open_net.ts";
 import { ADDRESS_FORM, parseAddress } from "./control/addresses.ts";
 import { diagImages, linuxImages } from "./control/images.ts";
@@ -37,8 +38,8 @@ const COMMAND = {
     },
     disk: {
       kind: "list",
-      value: "PATH[,readonly]",
-      help: "Raw image, as often as there are disks.",
+      value: "CHOICE",
+      help: `Disk: ${DISK_CHOICES}\n(gone when the host ends). As often as there are disks.`,
     },
     net: { kind: "text", value: "CHOICE", help: `Network: ${NET_CHOICES} (none).` },
     address: { kind: "text", value: "ADDRESS", help: `The card's: ${ADDRESS_FORM}.` },

@@ -12,6 +12,7 @@
 import { closeSync, fdatasync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { BackendError, virtioBlock } from "../../protocol/mod.ts";
+import { DataSync } from "./_data_sync.ts";
 import { checked, ERRNO } from "./_errno.ts";
 import { type Libc, openLibc } from "./_libc.ts";
 import type { BlockBackend } from "./types.ts";
@@ -39,7 +40,7 @@ export class FileBackend implements BlockBackend {
   readonly #libc: Libc | undefined;
   /** Ways of fallocate that this file system has refused. */
   readonly #unsupported = new Set<number>();
-  #syncs: Promise<unknown> = Promise.resolve();
+  readonly #syncs: DataSync;
   #closed = false;
 
   private constructor(path: string, readOnly: boolean, fd: number, lock: Deno.FsFile) {
@@ -47,7 +48,8 @@ export class FileBackend implements BlockBackend {
     this.readOnly = readOnly;
     this.#fd = fd;
     this.#lock = lock;
-    this.sectors = capacity(lock);
+    this.sectors = capacity(path, lock);
+    this.#syncs = new DataSync(() => this.#sync());
     const ffi = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
     this.#libc = ffi && !readOnly ? openLibc() : undefined;
   }
@@ -61,12 +63,17 @@ export class FileBackend implements BlockBackend {
       // The lock needs an FsFile and positioned I/O a descriptor number: two opens of one file.
       fd = openSync(path, readOnly ? "r" : "r+");
       if (fstatSync(fd).ino !== lock.statSync().ino) throw new Error("it was replaced meanwhile");
-      if (!lock.tryLockSync(!readOnly)) throw new Error("another process uses it");
+      if (!lock.tryLockSync(!readOnly)) {
+        throw new Error(`it is in use; whoever only reads it may share it as "${path},readonly"`);
+      }
       return new FileBackend(path, readOnly, fd, lock);
     } catch (cause) {
       lock?.close();
       if (fd !== undefined) closeSync(fd);
-      throw new BackendError(`Cannot open disk image ${path}: ${reason(cause)}`, { cause });
+      throw new BackendError(
+        `Cannot open disk image ${path}: ${reason(cause)}${advice(cause, path, readOnly)}`,
+        { cause },
+      );
     }
   }
 
@@ -89,15 +96,17 @@ export class FileBackend implements BlockBackend {
   }
 
   flush(_signal: AbortSignal): Promise<void> {
-    if (this.readOnly) return Promise.resolve();
-    const sync = new Promise<void>((resolve, reject) => {
+    return this.readOnly ? Promise.resolve() : this.#syncs.run();
+  }
+
+  #sync(): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
       fdatasync(this.#fd, (cause) => {
         if (!cause) return resolve();
-        reject(new BackendError(`Cannot sync ${this.name}: ${reason(cause)}`, { cause }));
+        const why = `${reason(cause)}; no later sync is believed until the disk is opened anew`;
+        reject(new BackendError(`Cannot sync ${this.name}: ${why}`, { cause }));
       });
     });
-    this.#syncs = Promise.allSettled([this.#syncs, sync]);
-    return sync;
   }
 
   /** A hint: where no hole can be punched, nothing is done. */
@@ -123,7 +132,7 @@ export class FileBackend implements BlockBackend {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#syncs;
+    await this.#syncs.settled();
     closeSync(this.#fd);
     this.#lock.close();
     this.#libc?.[Symbol.dispose]();
@@ -184,11 +193,14 @@ export class FileBackend implements BlockBackend {
 type Done = void | Promise<void>;
 
 /** Sectors. By seeking, because a block device has no size in its stat. */
-function capacity(file: Deno.FsFile): number {
-  if (file.statSync().isDirectory) throw new Error("it is a directory");
+function capacity(path: string, file: Deno.FsFile): number {
+  if (file.statSync().isDirectory) throw new Deno.errors.IsADirectory();
   const bytes = file.seekSync(0, Deno.SeekMode.End);
-  if (bytes === 0 || bytes % SECTOR_SIZE !== 0) {
-    throw new Error(`it has ${bytes} bytes, wanted a multiple of ${SECTOR_SIZE}, 512 or more`);
+  if (bytes === 0) throw new Error(`it is empty; give it a size with "truncate -s 1G ${path}"`);
+  if (bytes % SECTOR_SIZE !== 0) {
+    throw new Error(
+      `it has ${bytes} bytes, wanted whole sectors of 512; "truncate -s %512 ${path}" fills it up`,
+    );
   }
   return bytes / SECTOR_SIZE;
 }
@@ -198,4 +210,20 @@ function reason(cause: unknown): string {
   if (cause instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (cause instanceof Deno.errors.IsADirectory) return "it is a directory";
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** What to do about it, where there is something to be done. */
+function advice(cause: unknown, path: string, readOnly: boolean): string {
+  if (cause instanceof Deno.errors.NotFound) {
+    return readOnly ? "" : `; make an empty one with "truncate -s 1G ${path}"`;
+  }
+  if (cause instanceof Deno.errors.PermissionDenied) {
+    return readOnly
+      ? "; it must be open to this user for reading"
+      : `; it must be open to this user for reading and writing, or be given as "${path},readonly"`;
+  }
+  if (cause instanceof Deno.errors.IsADirectory) {
+    return "; wanted a raw image file, or a block device";
+  }
+  return "";
 }

@@ -5,8 +5,8 @@
  * @module
  */
 import { EXEC_PORT } from "../../protocol/mod.ts";
-import { FileBackend } from "../backends/file.ts";
 import { openConsole, parseConsole } from "../backends/open_console.ts";
+import { openDisk, parseDisk } from "../backends/open_disk.ts";
 import { openNet, parseNet } from "../backends/open_net.ts";
 import { tee } from "../backends/tee.ts";
 import type { ConsoleBackend } from "../backends/types.ts";
@@ -18,7 +18,7 @@ import { type CardAddress, DEFAULT_ADDRESS, stableMac } from "./addresses.ts";
 import { ExecChannel } from "./exec.ts";
 
 export interface DeviceChoices {
-  /** `PATH` or `PATH,readonly`, in the order of their names in the card: vda, vdb, ... */
+  /** `PATH`, `PATH,readonly` or `mem:SIZE`, in the order of their names in the card: vda, vdb, ... */
   readonly disks: readonly string[];
   /** `tap:NAME`, `passt` or `none`. */
   readonly net: string;
@@ -63,10 +63,7 @@ export async function openDevices(
     return device;
   };
   for (const disk of choices.disks) {
-    const readOnly = disk.endsWith(",readonly");
-    const path = readOnly ? disk.slice(0, -",readonly".length) : disk;
-    const backend = FileBackend.open(path, { readOnly });
-    add(new BlockDevice({ backend, onError: hooks.report }));
+    add(new BlockDevice({ backend: openDisk(parseDisk(disk)), onError: hooks.report }));
   }
   const net = parseNet(choices.net);
   let address: CardAddress | undefined;

@@ -91,19 +91,29 @@ Deno.test("host names a disk image that it cannot use, and why", async () => {
   const disk = `${folder.path}/disk.img`;
   const open = () => refusal("host", [...DIAG, "--disk", disk], EXIT.resource);
   const name = `host: Cannot open disk image ${disk}`;
-  assertEquals(await open(), `${name}: no such file`);
+  assertEquals(
+    await open(),
+    `${name}: no such file; make an empty one with "truncate -s 1G ${disk}"`,
+  );
   await Deno.writeFile(disk, new Uint8Array(1000));
-  assertEquals(await open(), `${name}: it has 1000 bytes, wanted a multiple of 512, 512 or more`);
+  assertEquals(
+    await open(),
+    `${name}: it has 1000 bytes, wanted whole sectors of 512; "truncate -s %512 ${disk}" fills it up`,
+  );
   await Deno.remove(disk);
   await Deno.mkdir(disk);
-  assertEquals(await open(), `${name}: it is a directory`);
+  assertEquals(
+    await open(),
+    `${name}: it is a directory; wanted a raw image file, or a block device`,
+  );
 });
 
 Deno.test("host names a disk image that it may not read", async (t) => {
   await using folder = await temporaryFolder();
   const disk = await emptyDisk(folder.path);
   await Deno.chmod(disk, 0);
-  const says = `host: Cannot open disk image ${disk}: permission denied`;
+  const says = `host: Cannot open disk image ${disk}: permission denied; ` +
+    `it must be open to this user for reading and writing, or be given as "${disk},readonly"`;
   if (Deno.uid() !== 0) {
     assertEquals(await refusal("host", [...DIAG, "--disk", disk], EXIT.resource), says);
     return;
@@ -126,7 +136,7 @@ Deno.test("host names a disk image that another host uses", async () => {
   await first.line(/listening/);
   assertEquals(
     await refusal("host", [...DIAG, "--disk", disk], EXIT.resource),
-    `host: Cannot open disk image ${disk}: another process uses it`,
+    `host: Cannot open disk image ${disk}: it is in use; whoever only reads it may share it as "${disk},readonly"`,
   );
 });
 

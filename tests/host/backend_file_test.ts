@@ -126,7 +126,10 @@ Deno.test("FileBackend refuses a second writer, and a writer beside a reader, bu
     await using _writer = FileBackend.open(file.path);
     for (const readOnly of [false, true]) {
       const error = assertThrows(() => FileBackend.open(file.path, { readOnly }), BackendError);
-      assertEquals(error.message, `Cannot open disk image ${file.path}: another process uses it`);
+      assertEquals(
+        error.message,
+        `Cannot open disk image ${file.path}: it is in use; whoever only reads it may share it as "${file.path},readonly"`,
+      );
     }
   }
   await using _reader = FileBackend.open(file.path, { readOnly: true });
@@ -140,7 +143,10 @@ for (const bytes of [0, 511, 1000]) {
     const error = assertThrows(() => FileBackend.open(file.path), BackendError);
     assertEquals(
       error.message,
-      `Cannot open disk image ${file.path}: it has ${bytes} bytes, wanted a multiple of 512, 512 or more`,
+      bytes === 0
+        ? `Cannot open disk image ${file.path}: it is empty; give it a size with "truncate -s 1G ${file.path}"`
+        : `Cannot open disk image ${file.path}: it has ${bytes} bytes, wanted whole sectors of 512; ` +
+          `"truncate -s %512 ${file.path}" fills it up`,
     );
     await Deno.truncate(file.path, 512);
     await using disk = FileBackend.open(file.path);
