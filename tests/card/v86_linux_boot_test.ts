@@ -82,6 +82,22 @@ Deno.test("prepareLinux() loads a kernel whose segments land on its own download
   assertEquals(bytes.slice(3 * MIB, 3 * MIB + 4096), new Uint8Array(second));
 });
 
+Deno.test("prepareLinux() loads a kernel into memory that moves as it is told of a write", () => {
+  let bytes = new Uint8Array(8 * MIB);
+  const memory: CardMemory = {
+    size: bytes.length,
+    bytes: () => bytes,
+    view: () => viewOf(bytes),
+    written: () => void (bytes = new Uint8Array(bytes.buffer.transfer())),
+  };
+  const file = elf32(2 * MIB, [{ address: 2 * MIB, bytes: [1, 2] }, {
+    address: 3 * MIB,
+    bytes: [5, 6],
+  }]);
+  prepareLinux(memory, imageIn(bytes, 4 * MIB, file), 0);
+  assertEquals([bytes[2 * MIB + 1], bytes[3 * MIB + 1]], [2, 6]);
+});
+
 Deno.test("prepareLinux() leaves a ROM that jumps from the reset vector", () => {
   const { memory, bytes } = fakeMemory(8 * MIB);
   const file = elf32(2 * MIB, [{ address: 2 * MIB, bytes: [0xf4] }]);

@@ -69,8 +69,7 @@ export function prepareLinux(memory: CardMemory, image: BootImage, levelTriggere
     if (part !== undefined) wantRoom(memory, `the ${name}`, part.address, part.length);
   }
   const { address, length } = image.kernel;
-  const download = memory.bytes().subarray(address, address + length);
-  const plan = planOf(download);
+  const plan = planOf(memory.bytes().subarray(address, address + length));
   for (const segment of plan.segments) {
     wantRoom(memory, "what the kernel loads", segment.address, segment.memoryLength);
     wantApart(image, segment.address, segment.address + segment.memoryLength);
@@ -80,7 +79,7 @@ export function prepareLinux(memory: CardMemory, image: BootImage, levelTriggere
     wantRoom(memory, "what the kernel unpacks to", start, end - start);
     wantApart(image, start, end);
   }
-  place(memory, download, plan.segments);
+  place(memory, image, plan.segments);
   put(memory, BOOT_PARAMS, bootParams(memory.size, image, plan.header));
   put(memory, CMDLINE, new Uint8Array([...cmdline, 0]));
   put(
@@ -145,14 +144,16 @@ function wantApart({ initrd }: BootImage, start: number, end: number): void {
   }
 }
 
-function place(memory: CardMemory, download: Uint8Array, segments: readonly Segment[]): void {
+function place(memory: CardMemory, image: BootImage, segments: readonly Segment[]): void {
+  const { address: start, length } = image.kernel;
+  const download = (): Uint8Array => memory.bytes().subarray(start, start + length);
   // A segment may land on the download of the next one, so what it may hit is taken aside first.
-  const base = download.byteOffset - memory.bytes().byteOffset;
   const hit = segments.some((s) =>
-    s.address < base + download.length && base < s.address + s.memoryLength
+    s.address < start + length && start < s.address + s.memoryLength
   );
-  const file = hit ? download.slice() : download;
+  const aside = hit ? download().slice() : undefined;
   for (const { offset, fileLength, address, memoryLength } of segments) {
+    const file = aside ?? download();
     put(memory, address, file.subarray(offset, offset + fileLength));
     memory.bytes().fill(0, address + fileLength, address + memoryLength);
     memory.written(address + fileLength, address + memoryLength);
