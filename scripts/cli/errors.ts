@@ -13,7 +13,7 @@ export const EXIT = {
   usage: 2,
   /** Something of this machine cannot be used: a file, a port, a network interface, a program. */
   resource: 3,
-  /** The other machine refused us: version, busy. */
+  /** The other machine speaks another wire version. */
   refused: 4,
   /** The card could not boot what it was given, or its OS crashed. */
   boot: 5,
