@@ -30,10 +30,16 @@ export interface BenchCardOptions {
 export class BenchCard implements AsyncDisposable {
   readonly #opened: OpenDevices;
   readonly #owned: AsyncDisposableStack;
+  /** Rejects when the card's process ends. */
+  readonly #lost: Promise<never>;
 
-  private constructor(opened: OpenDevices, owned: AsyncDisposableStack) {
+  private constructor(opened: OpenDevices, owned: AsyncDisposableStack, card: Deno.ChildProcess) {
     this.#opened = opened;
     this.#owned = owned;
+    this.#lost = card.status.then(({ code }) => {
+      throw new Error(`Cannot go on: the card ended with status ${code}`);
+    });
+    this.#lost.catch(() => {}); // Who waits for it hears of it.
   }
 
   static async start(options: BenchCardOptions): Promise<BenchCard> {
@@ -68,7 +74,7 @@ export class BenchCard implements AsyncDisposable {
       ...["--machine", os === "diag" ? "diag" : "v86"],
     ], { stdin: "null", stdout: "null", stderr: "null" });
     owned.defer(() => endProcess(card));
-    return new BenchCard(opened, owned.move());
+    return new BenchCard(opened, owned.move(), card);
   }
 
   /** Output of `command`, both streams. @throws if its exit status is not 0 */
@@ -78,7 +84,8 @@ export class BenchCard implements AsyncDisposable {
     const take = (bytes: Uint8Array) => {
       output += decoder.decode(bytes, { stream: true });
     };
-    const status = await this.#opened.exec.run(command, { stdout: take, stderr: take });
+    const done = this.#opened.exec.run(command, { stdout: take, stderr: take });
+    const status = await Promise.race([done, this.#lost]);
     if (status !== 0) throw new Error(`Cannot run "${command}": status ${status}, ${output}`);
     return output;
   }
