@@ -20,7 +20,7 @@ export const PAGE_VERSION = 1;
 /** Devices a card can have: MSI has 32 vectors, one is the card's own. */
 export const SLOTS = 31;
 export const SLOT_SIZE = 4096;
-export const HEADER_SIZE = 4096;
+const HEADER_SIZE = 4096;
 export const PAGE_SIZE = HEADER_SIZE + SLOTS * SLOT_SIZE;
 export const slotOffset = (slot: number): number => HEADER_SIZE + slot * SLOT_SIZE;
 

@@ -9,7 +9,7 @@
 
 export const DIAG_MAGIC = "KBDIAG1\n";
 /** Largest image a card accepts, in bytes. */
-export const DIAG_IMAGE_MAX = 65_536;
+const DIAG_IMAGE_MAX = 65_536;
 
 /** An image with these start-up options. */
 export function encodeDiagImage(options = ""): Uint8Array {

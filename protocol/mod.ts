@@ -90,7 +90,7 @@ export {
   REGISTER_BLOCK_SIZE,
   REGISTERS,
 } from "./pcie/registers.ts";
-export { decodeDiagImage, DIAG_IMAGE_MAX, DIAG_MAGIC, encodeDiagImage } from "./diag_image.ts";
+export { decodeDiagImage, DIAG_MAGIC, encodeDiagImage } from "./diag_image.ts";
 export {
   decodeExecRequest,
   encodeExecRequest,
@@ -128,7 +128,6 @@ export {
   MIRROR_INDEX_OFFSET,
   MIRROR_RING_OFFSET,
   mirrorSize,
-  RECORD_ALIGN,
 } from "./virtio/mirror.ts";
 export {
   ChainRecord,
@@ -141,18 +140,14 @@ export {
 } from "./virtio/record.ts";
 export {
   AVAIL_F_NO_INTERRUPT,
-  AVAILABLE_RING_ALIGN,
   availableEntry,
   availableRingSize,
   availEventOffset,
   checkSplitRing,
   DESC_F,
-  DESCRIPTOR_TABLE_ALIGN,
   descriptorTableSize,
-  QUEUE_SIZE_LIMIT,
   type SplitRing,
   USED_F_NO_NOTIFY,
-  USED_RING_ALIGN,
   usedEntry,
   usedEventOffset,
   usedRingSize,

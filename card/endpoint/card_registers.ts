@@ -25,8 +25,8 @@ const DOWNLOAD_READY = 1;
 const DWORD = 0x1_0000_0000;
 const { doorbell: DOORBELLS, ...WORDS } = REGISTERS;
 /** Doorbells lie from here to (not including) DOORBELL_END, 4 bytes each. */
-export const DOORBELL_START = DOORBELLS.at;
-export const DOORBELL_END = DOORBELLS.at + 4 * DOORBELL.count;
+const DOORBELL_START = DOORBELLS.at;
+const DOORBELL_END = DOORBELLS.at + 4 * DOORBELL.count;
 
 /** What the host asks for by writing registers. Called while frames are applied: must not throw. */
 export interface RegisterEvents {

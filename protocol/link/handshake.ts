@@ -21,7 +21,7 @@ import {
 import type { Transport } from "./types.ts";
 
 /** Time for a greeting to come, in ms. */
-export const GREETING_TIMEOUT = 10_000;
+const GREETING_TIMEOUT = 10_000;
 
 /** The peer turned us away. */
 export class Refused extends Error {

@@ -36,7 +36,7 @@ export const DEFAULT_LIMITS: LinkLimits = {
 };
 
 export const MIN_PAYLOAD = 4096;
-export const MAX_PAYLOAD = 1024 * 1024;
+const MAX_PAYLOAD = 1024 * 1024;
 /** No credit window is larger: differences of the 32-bit counters must stay well below 2^31. */
 export const MAX_WINDOW = 2 ** 30;
 /** Bytes of the span table of a memory write at its largest. */

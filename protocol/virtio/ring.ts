@@ -44,7 +44,7 @@ export const AVAIL_F_NO_INTERRUPT = 1;
 export const USED_F_NO_NOTIFY = 1;
 
 /** Largest queue size of a split virtqueue (§2.7). */
-export const QUEUE_SIZE_LIMIT = 32768;
+const QUEUE_SIZE_LIMIT = 32768;
 
 /** Offset of an entry from the start of its ring; `slot` is the index mod queue size. */
 export const availableEntry = (slot: number): number => VIRTQ_RING.size + 2 * slot;
@@ -59,9 +59,9 @@ export const descriptorTableSize = (size: number): number => VIRTQ_DESC.size * s
 export const availableRingSize = (size: number): number => usedEventOffset(size) + 2;
 export const usedRingSize = (size: number): number => availEventOffset(size) + 2;
 
-export const DESCRIPTOR_TABLE_ALIGN = 16;
-export const AVAILABLE_RING_ALIGN = 2;
-export const USED_RING_ALIGN = 4;
+const DESCRIPTOR_TABLE_ALIGN = 16;
+const AVAILABLE_RING_ALIGN = 2;
+const USED_RING_ALIGN = 4;
 
 /** Where a driver put one queue: number of entries, and byte offsets in card memory. */
 export interface SplitRing {

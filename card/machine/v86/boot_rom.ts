@@ -13,7 +13,7 @@ import { le16, le32, viewOf } from "../../../protocol/mod.ts";
 
 /** Physical address of the ROM, and its size: the end of the first MiB, up to and including the reset vector. */
 export const ROM_ADDRESS = 0xffe00;
-export const ROM_SIZE = 0x200;
+const ROM_SIZE = 0x200;
 /** Bytes below this grow the stack the kernel starts with. */
 const STACK_TOP = 0x90000;
 /** Selectors __BOOT_CS and __BOOT_DS, which the boot protocol fixes. */
