@@ -43,9 +43,13 @@ export class HostPage {
     this.#setHeader({});
   }
 
-  /** The host page is at bus address `address` (0: nowhere); a new one gets everything at the next publish. */
+  /** Bus address; 0 while it is nowhere. */
+  get address(): number {
+    return this.#address;
+  }
+
+  /** The host page is at bus address `address` (0: nowhere), and new: it gets everything at the next publish. */
   moveTo(address: number): void {
-    if (address === this.#address) return;
     this.#address = address;
     this.#changed = this.#used;
   }

@@ -126,14 +126,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     this.#post("13");
     endpoint.registers.setDownload(undefined);
     try {
-      // The host has cleared it, to know what is of this boot.
-      this.#hostPage.moveTo(0);
-      if (!this.#followHostPage()) {
-        throw new BootRefused(
-          REFUSED.header,
-          `Cannot use host page at ${endpoint.registers.hostPage}: not a bus address`,
-        );
-      }
+      this.#findHostPage();
       this.#publishState();
       this.#start(machine);
     } catch (error) {
@@ -199,12 +192,27 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     this.#driver = undefined;
   }
 
-  /** Publishes where the host has said, if that can be. */
-  #followHostPage(): boolean {
+  /** The host page at the boot signal: cleared by the host, so it gets everything. @throws {BootRefused} */
+  #findHostPage(): void {
+    const address = this.#hostPageAddress;
+    this.#hostPage.moveTo(address ?? 0);
+    if (address === undefined) {
+      throw new BootRefused(
+        REFUSED.header,
+        `Cannot use host page at ${this.#options.endpoint.registers.hostPage}: not a bus address`,
+      );
+    }
+  }
+
+  /** Publishes where the host says by now, if that can be. */
+  #followHostPage(): void {
+    const address = this.#hostPageAddress ?? 0;
+    if (address !== this.#hostPage.address) this.#hostPage.moveTo(address);
+  }
+
+  get #hostPageAddress(): number | undefined {
     const address = this.#options.endpoint.registers.hostPage;
-    const usable = address + page.PAGE_SIZE <= ADDRESS_END;
-    this.#hostPage.moveTo(usable ? address : 0);
-    return usable;
+    return address + page.PAGE_SIZE <= ADDRESS_END ? address : undefined;
   }
 
   /** @throws {BootRefused} */
