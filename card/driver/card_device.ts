@@ -23,7 +23,8 @@ import type { ConfigWrites } from "./config_writes.ts";
 import { takeDriverWrite } from "./driver_fields.ts";
 import type { HostPage } from "./host_page.ts";
 import { QueueMirror } from "./mirror.ts";
-import { type VirtioPciEvents, VirtioPciFunction } from "./virtio_pci.ts";
+import { VirtioPciFunction } from "./virtio_pci.ts";
+import type { VirtioPciEvents } from "./virtio_pci_types.ts";
 
 export interface CardDeviceOptions {
   readonly slot: number;

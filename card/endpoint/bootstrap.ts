@@ -41,8 +41,6 @@ const NO_MACHINE = "EE";
 const EXCEPTION = "dE";
 /** How often the heartbeat counts, ms. */
 const HEARTBEAT_INTERVAL = 2000;
-/** Bus addresses end here. */
-const ADDRESS_END = 2 ** 52;
 
 /** What happens on the card, for people. Called synchronously; must not throw. */
 export type BootstrapEvent =
@@ -194,25 +192,17 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
 
   /** The host page at the boot signal: cleared by the host, so it gets everything. @throws {BootRefused} */
   #findHostPage(): void {
-    const address = this.#hostPageAddress;
+    const address = this.#options.endpoint.registers.hostPage;
     this.#hostPage.moveTo(address ?? 0);
     if (address === undefined) {
-      throw new BootRefused(
-        REFUSED.header,
-        `Cannot use host page at ${this.#options.endpoint.registers.hostPage}: not a bus address`,
-      );
+      throw new BootRefused(REFUSED.header, "Cannot use host page: it has no bus address");
     }
   }
 
   /** Publishes where the host says by now, if that can be. */
   #followHostPage(): void {
-    const address = this.#hostPageAddress ?? 0;
+    const address = this.#options.endpoint.registers.hostPage ?? 0;
     if (address !== this.#hostPage.address) this.#hostPage.moveTo(address);
-  }
-
-  get #hostPageAddress(): number | undefined {
-    const address = this.#options.endpoint.registers.hostPage;
-    return address + page.PAGE_SIZE <= ADDRESS_END ? address : undefined;
   }
 
   /** @throws {BootRefused} */

@@ -23,6 +23,8 @@ import { type Handlers, RegisterBlock } from "./register_block.ts";
 const MIB = 1 << 20;
 const DOWNLOAD_READY = 1;
 const DWORD = 0x1_0000_0000;
+/** Bus addresses end here. */
+const ADDRESS_END = 2 ** 52;
 const { doorbell: DOORBELLS, ...WORDS } = REGISTERS;
 /** Doorbells lie from here to (not including) DOORBELL_END, 4 bytes each. */
 const DOORBELL_START = DOORBELLS.at;
@@ -107,9 +109,10 @@ export class CardRegisters {
     };
   }
 
-  /** Bus address of the host page as the host wrote it; 0 if it has not. */
-  get hostPage(): number {
-    return this.#hostPageHigh * DWORD + this.#hostPageLow;
+  /** Bus address of the host page as the host wrote it, 0 if it has not; undefined if no page can lie there. */
+  get hostPage(): number | undefined {
+    const address = this.#hostPageHigh * DWORD + this.#hostPageLow;
+    return address + page.PAGE_SIZE <= ADDRESS_END ? address : undefined;
   }
 
   get postCode(): number {
