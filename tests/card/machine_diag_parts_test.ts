@@ -81,6 +81,26 @@ Deno.test("PciBus routes INTx to the number in the interrupt line register, edge
   assertEquals(log, ["19 true", "19 false"]);
 });
 
+Deno.test("PciBus shows INTx in the status register, and holds it back while the command register says so", () => {
+  const log: boolean[] = [];
+  const bus = new PciBus((_number, asserted) => log.push(asserted));
+  const line = bus.plug(fakeFunction());
+  const status = () => bus.read(0xcfe, 2);
+  bus.write(0xcf8, 4, SLOT0 | 0x04);
+  line.set(true);
+  assertEquals([status(), log], [0x08, [true]]);
+  bus.write(0xcfc, 2, 0x0401);
+  assertEquals([status(), log], [0x08, [true, false]]);
+  line.set(false);
+  line.set(true);
+  bus.write(0xcfe, 2, 0);
+  assertEquals([status(), log.length], [0x08, 2]);
+  bus.write(0xcfc, 4, 1);
+  assertEquals([status(), log], [0x08, [true, false, true]]);
+  line.set(false);
+  assertEquals([status(), log.at(-1)], [0, false]);
+});
+
 Deno.test("PciBus.plug() refuses a 33rd function", () => {
   const bus = new PciBus(() => {});
   for (let i = 0; i < 32; i++) bus.plug(fakeFunction());

@@ -361,6 +361,42 @@ Deno.test("set() leaves a shared line high while one of its functions asserts it
   assertEquals([2, 3, 4, 5].map((i) => result(machine, i) >> IRQ & 1), [1, 1, 1, 0]);
 });
 
+Deno.test("set() shows in the PCI status register, and reaches no CPU that disabled INTx", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const line = machine.plug(recorder().device);
+  const look = (at: number) => [
+    ...[...asm.pciRead(2, 0x04), ...asm.store(at)],
+    ...[...asm.out(0x20, 0x0a, 1), ...asm.inp(0x20, 1), ...asm.store(at + 4)],
+  ];
+  const kernel = asm.tinyKernel(
+    remapPics(0xffff),
+    asm.post("UP"),
+    look(RESULT),
+    asm.pciWrite(2, 0x04, 0, 0x0401, 2),
+    look(RESULT + 8),
+    asm.pciWrite(2, 0x04, 2, 0, 2),
+    asm.pciWrite(2, 0x04, 1, 0, 1),
+    look(RESULT + 16),
+    asm.pciWrite(2, 0x04, 0, 0x0401, 4),
+    look(RESULT + 24),
+    asm.post("DN"),
+    look(RESULT + 32),
+    asm.HALT,
+  );
+  await run(machine, kernel, (text) => line.set(text === "UP")).stopped;
+  const seen = [0, 1, 2, 3, 4].map((i) => [
+    result(machine, 2 * i),
+    result(machine, 2 * i + 1) >> IRQ & 1,
+  ]);
+  assertEquals(seen, [
+    [0x0008_0000, 1],
+    [0x0008_0401, 0],
+    [0x0008_0001, 1],
+    [0x0008_0401, 0],
+    [0x0000_0401, 0],
+  ]);
+});
+
 Deno.test("written() drops code compiled from the bytes before", async () => {
   await using machine = await v86Machine({ memoryBytes });
   const CALLED = asm.CODE + 0x2000;

@@ -18,6 +18,7 @@ import {
   TYPE0_WRITABLE,
   viewOf,
 } from "../../../protocol/mod.ts";
+import { IntxPin } from "../intx.ts";
 import type { InterruptLine, PciFunction } from "../types.ts";
 
 /** CONFIG_ADDRESS: bit 31 enable, 23:16 bus, 15:11 device, 10:8 function, 7:2 register. CONFIG_DATA: four bytes. */
@@ -35,6 +36,7 @@ interface Slot {
   readonly view: DataView;
   /** Writable bits of each byte of configuration space. */
   readonly mask: Uint8Array;
+  readonly pin: IntxPin;
 }
 
 export class PciBus {
@@ -52,15 +54,18 @@ export class PciBus {
     if (this.#slots.length === BUS_SLOTS) {
       throw new RangeError(`Cannot plug ${device.name}: ${BUS_SLOTS} functions on the bus already`);
     }
-    this.#slots.push({ device, view: viewOf(device.pciConfig), mask: writableBits(device) });
+    const mask = writableBits(device);
+    const view = viewOf(device.pciConfig);
     let level = false;
-    return {
+    const pin = new IntxPin(view, {
       set: (asserted) => {
         if (asserted === level) return;
         level = asserted;
         this.#interrupt(device.pciConfig[TYPE0_HEADER.at.interrupt_line]!, asserted);
       },
-    };
+    });
+    this.#slots.push({ device, view, mask, pin });
+    return pin;
   }
 
   read(port: number, width: 1 | 2 | 4): number {
@@ -84,12 +89,13 @@ export class PciBus {
     }
     const found = this.#configured(port);
     if (found) {
-      const { device: { pciConfig }, mask } = found.slot;
+      const { device: { pciConfig }, mask, pin } = found.slot;
       for (let i = 0; i < width && found.at + i < PCI_CONFIG_SIZE; i++) {
         const bits = mask[found.at + i]!;
         const byte = (value >>> (8 * i)) & bits;
         pciConfig[found.at + i] = (pciConfig[found.at + i]! & ~bits) | byte;
       }
+      pin.refresh();
       return;
     }
     const slot = this.#decode(port);

@@ -18,6 +18,7 @@ import {
   u8,
   viewOf,
 } from "../../../protocol/mod.ts";
+import { IntxPin } from "../intx.ts";
 import type { InterruptLine, PciFunction } from "../types.ts";
 import { IsaInterrupts } from "./isa_interrupts.ts";
 import type { Cpu, IoSpace, PciBus } from "./v86_types.ts";
@@ -37,6 +38,8 @@ export class V86PciBus {
   readonly #io: IoSpace;
   readonly #pci: PciBus;
   readonly #interrupts: IsaInterrupts;
+  /** By bus address, slot << 3. */
+  readonly #pins = new Map<number, IntxPin>();
   #slot = FIRST_SLOT;
   #port = FIRST_PORT;
 
@@ -48,7 +51,7 @@ export class V86PciBus {
       this.#pci.device_spaces[slot << 3] = undefined;
       this.#pci.devices[slot << 3] = undefined;
     }
-    ignoreWritesToNothing(this.#pci);
+    superviseWrites(this.#pci, this.#pins);
   }
 
   /** Bit n: ISA interrupt n is level-triggered. */
@@ -83,15 +86,18 @@ export class V86PciBus {
     u8.set(view, at.interrupt_pin, PIN_A);
     // The bus moves the ports of a BAR as it finds them when the function is registered, so they come first.
     registerPorts(this.#io, port, device);
-    this.#pci.register_device({
+    const id = this.#slot << 3;
+    const { buffer } = this.#pci.register_device({
       name,
-      pci_id: this.#slot << 3,
+      pci_id: id,
       pci_space: config,
       pci_bars: [{ size: barSize }],
     });
+    const pin = new IntxPin(new DataView(buffer), line);
+    this.#pins.set(id, pin);
     this.#slot++;
     this.#port = port + barSize;
-    return line;
+    return pin;
   }
 }
 
@@ -117,16 +123,26 @@ function registerPorts(io: IoSpace, port: number, device: PciFunction): void {
   }
 }
 
-/** Byte and word writes to a slot with nothing in it end the emulator; a bus lets them go by. */
-function ignoreWritesToNothing(pci: PciBus): void {
-  const plugged = (address: number): boolean =>
-    pci.device_spaces[(address >> 8) & 0xffff] !== undefined;
+/**
+ * Sees to what the emulator's bus lacks: byte and word writes to a slot with nothing in it end the emulator, where a bus
+ * lets them go by; and a 32-bit write to the command register is dropped.
+ */
+function superviseWrites(pci: PciBus, pins: ReadonlyMap<number, IntxPin>): void {
   const write8 = pci.pci_write8.bind(pci);
   const write16 = pci.pci_write16.bind(pci);
-  pci.pci_write8 = (address, value) => {
-    if (plugged(address)) write8(address, value);
+  const write32 = pci.pci_write32.bind(pci);
+  const then = (address: number, write: () => void): void => {
+    const id = (address >> 8) & 0xffff;
+    if (pci.device_spaces[id] === undefined) return;
+    write();
+    if ((address & 0xfc) === TYPE0_HEADER.at.command) pins.get(id)?.refresh();
   };
-  pci.pci_write16 = (address, value) => {
-    if (plugged(address)) write16(address, value);
-  };
+  pci.pci_write8 = (address, value) => then(address, () => write8(address, value));
+  pci.pci_write16 = (address, value) => then(address, () => write16(address, value));
+  pci.pci_write32 = (address, value) =>
+    then(address, () => {
+      // The upper half is the status register, where a write clears error bits that no function here sets.
+      if ((address & 0xff) === TYPE0_HEADER.at.command) write16(address, value & 0xffff);
+      else write32(address, value);
+    });
 }

@@ -58,6 +58,7 @@ export interface PciBus {
   /** `address` is that of the configuration address register plus the byte within. */
   pci_write8(address: number, value: number): void;
   pci_write16(address: number, value: number): void;
+  pci_write32(address: number, value: number): void;
 }
 
 export interface Ps2Controller {
