@@ -105,6 +105,11 @@ export class Host implements AsyncDisposable {
     return this.#session?.ending === false ? this.#session.driver : undefined;
   }
 
+  /** The card's connection is there; false too while its session waits to be resumed. */
+  get linkUp(): boolean {
+    return this.card !== undefined && this.#session?.link.state === "up";
+  }
+
   /** Resolves with the card as soon as there is one; it may not be probed yet. */
   waitForCard(signal?: AbortSignal): Promise<HostDriver> {
     const signals = signal ? [this.#stop.signal, signal] : [this.#stop.signal];

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BackendError, LinkError, listenTcp } from "../protocol/mod.ts";
+import { BackendError, LinkError, listenTcp, ProtocolError } from "../protocol/mod.ts";
 import {
   cachedCardImage,
   CommandError,
@@ -20,6 +20,7 @@ import { ADDRESS_FORM, parseAddress } from "./control/addresses.ts";
 import { diagImages, linuxImages } from "./control/images.ts";
 import { type OpenDevices, openDevices } from "./control/open_devices.ts";
 import { jsonOf, lineOf } from "./control/report.ts";
+import { shutDown } from "./control/shut_down.ts";
 import { BootError } from "./driver/boot_error.ts";
 import type { BootImages } from "./driver/boot_image.ts";
 import { Host, type HostEvent } from "./host.ts";
@@ -72,7 +73,9 @@ const COMMAND = {
 type Options = OptionValues<typeof COMMAND["options"]>;
 
 /** A card OS that was asked to stop gets this long, ms; then the card is reset. */
-const SHUTDOWN_TIMEOUT = 20_000;
+const SHUTDOWN_TIMEOUT = 10_000;
+/** A terminal and whoever started us may both pass one Ctrl-C on: what comes within this time is one, ms. */
+const ONE_SIGNAL = 500;
 
 await runMain("host", async () => {
   const options = parseOptions(COMMAND, Deno.args);
@@ -114,6 +117,18 @@ async function run(options: Options): Promise<number> {
   };
   let raw = false;
   const end = Promise.withResolvers<number>();
+  const hurry = new AbortController();
+  let left = -Infinity;
+  let leaving = false;
+  /** Once: in good order. Again: without waiting for the card OS. A third time: at once. */
+  const leave = (status: number) => {
+    const again = left !== -Infinity;
+    if (performance.now() - left < ONE_SIGNAL) return;
+    left = performance.now();
+    if (hurry.signal.aborted) Deno.exit(status);
+    if (again) hurry.abort(new DOMException("The card is left as it is", "AbortError"));
+    end.resolve(status);
+  };
 
   await using opened = await openDevices({
     disks: options.disk,
@@ -124,7 +139,7 @@ async function run(options: Options): Promise<number> {
     configureTap: Deno.uid() === 0,
     insecure: options.insecure,
   }, {
-    detach: () => end.resolve(EXIT.ok),
+    detach: () => leave(EXIT.ok),
     report: (error) => say({ type: "backend", error }, String((error as Error).message ?? error)),
   });
   const images = await chooseImages(options, opened);
@@ -135,24 +150,29 @@ async function run(options: Options): Promise<number> {
   for (const name of opened.consoles) say({ type: "console", name }, `console on ${name}`);
 
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => end.resolve(EXIT.interrupted));
+    Deno.addSignalListener(signal, () => leave(EXIT.interrupted));
   }
   if (options.exec !== undefined) void exec(opened, options.exec).then(end.resolve, end.reject);
   const status = await end.promise;
-  if (host.card?.state === "online") {
-    await host.card.shutdown({ timeout: SHUTDOWN_TIMEOUT });
+  leaving = true;
+  if (host.card?.state === "online" && host.linkUp) {
+    await shutDown(host.card, { timeout: SHUTDOWN_TIMEOUT, signal: hurry.signal });
   }
   return status;
 
   function onEvent(event: HostEvent): void {
     say(event, lineOf(event));
+    // Nobody waits for a card OS that cannot be heard: a host that ends, ends.
+    if (event.type === "link" && event.status.type === "lost" && leaving) hurry.abort();
     if (event.type === "card" && event.event.type === "state" && event.event.state === "online") {
       raw = interactive && Deno.stdin.isTerminal();
     }
-    if (event.type === "failed") {
+    // A peer that is no card was sent away; the card may still come.
+    const failed = event.type === "failed" && !(event.error instanceof ProtocolError);
+    if (failed) {
       end.reject(new CommandError(EXIT.boot, event.error.message, { cause: event.error }));
     }
-    if (event.type === "stopped" || event.type === "failed") {
+    if (event.type === "stopped" || failed) {
       opened.exec.fail(new BackendError("Cannot run command: the card OS has stopped"));
     }
     if (event.type === "stopped" && (interactive || options.exec !== undefined)) {

@@ -69,6 +69,10 @@ async function demo(options: Options): Promise<number> {
     quiet: options.exec !== undefined && !options.verbose,
     verbose: options.verbose,
   });
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => stop.abort());
+  }
   await using pair = await Pair.start({
     host: [
       ...["--listen", "127.0.0.1:0", "--os", os, "--disk", disk, "--net", net.choice],
@@ -79,9 +83,10 @@ async function demo(options: Options): Promise<number> {
     card: ["--machine", os === "linux" ? "v86" : "diag", "--memory", String(memory)],
     env: net.env,
     stdin: command === undefined ? "inherit" : "null",
+    signal: stop.signal,
     onEvent: (event) => timeline.add(event),
   });
-  const status = await pair.ended;
+  const status = await pair.ended();
   if (tour) timeline.summary(status);
   return status;
 }

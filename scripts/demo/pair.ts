@@ -21,94 +21,155 @@ export interface PairOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The host's standard input. */
   readonly stdin: "inherit" | "null";
-  /** The host's standard output, inherited by default. */
-  readonly stdout?: "inherit" | "piped";
+  /** Asks the host to leave in good order; the card is ended after it. */
+  readonly signal?: AbortSignal;
   onEvent?(event: PairEvent): void;
 }
 
-export class Pair implements AsyncDisposable {
-  readonly host: Deno.ChildProcess;
-  /** Exit status of the host, which ends first; the card is ended after it. */
-  readonly ended: Promise<number>;
-  readonly #card: Deno.ChildProcess;
-  readonly #reading: readonly Promise<void>[];
+/** A process that was asked to end and still runs after this time is killed, ms: longer than a host takes. */
+const KILL_AFTER = 15_000;
 
-  private constructor(
-    host: Deno.ChildProcess,
-    card: Deno.ChildProcess,
-    reading: readonly Promise<void>[],
-  ) {
-    this.host = host;
+export class Pair implements AsyncDisposable {
+  readonly #host: PairProcess;
+  readonly #card: PairProcess;
+  readonly #processes: AsyncDisposableStack;
+
+  private constructor(host: PairProcess, card: PairProcess, processes: AsyncDisposableStack) {
+    this.#host = host;
     this.#card = card;
-    this.#reading = reading;
-    this.ended = host.status.then((status) =>
-      status.signal === null ? status.code : EXIT.interrupted
-    );
+    this.#processes = processes;
   }
 
   /** Starts the host, then the card as soon as the host listens. @throws {CommandError} if the host does not start */
   static async start(options: PairOptions): Promise<Pair> {
-    const { env, stdin, stdout = "inherit", onEvent = () => {} } = options;
-    const host = await spawnTask("host", [...options.host, "--json"], {
-      ...(env && { env }),
-      stdin,
-      stdout,
-      stderr: "piped",
-    });
+    const { env, stdin, signal, onEvent = () => {} } = options;
+    await using processes = new AsyncDisposableStack();
     const listening = Promise.withResolvers<number>();
-    let lastWords = "";
-    const reading = readEvents(host.stderr, "host", (event) => {
-      if (event.type === "listening") listening.resolve(event["port"] as number);
-      onEvent(event);
-    }, (line) => {
-      lastWords = line;
-      console.error(line);
-    });
-    void host.status.then(({ code }) =>
+    const host = processes.use(
+      await PairProcess.start("host", options.host, {
+        ...(env && { env }),
+        stdin,
+        stdout: "inherit",
+      }, (event) => {
+        if (event.type === "listening") listening.resolve(event["port"] as number);
+        onEvent(event);
+      }),
+    );
+    const stop = () => host.end();
+    signal?.addEventListener("abort", stop);
+    processes.defer(() => signal?.removeEventListener("abort", stop));
+    if (signal?.aborted) stop();
+    void host.ended.then((code) =>
       listening.reject(
         new CommandError(
           code || EXIT.failure,
-          `Cannot start the host: ${lastWords || "it ended at once"}`,
+          `Cannot start the host: ${host.lastWords || "it ended at once"}`,
         ),
       )
     );
-    const port = await listening.promise;
-    const card = await spawnTask("card", [
-      ...options.card,
-      "--connect",
-      `127.0.0.1:${port}`,
-      "--json",
-    ], {
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    });
-    const readingCard = readEvents(card.stderr, "card", onEvent, (line) => console.error(line));
-    return new Pair(host, card, [reading, readingCard]);
+    const connect = ["--connect", `127.0.0.1:${await listening.promise}`];
+    const streams = { stdin: "null", stdout: "null" } as const;
+    const card = processes.use(
+      await PairProcess.start("card", [...options.card, ...connect], streams, onEvent),
+    );
+    return new Pair(host, card, processes.move());
   }
 
-  /** Ends whichever of the two still runs. */
+  /**
+   * Exit status of the host, which ends first.
+   * @throws {CommandError} if it was the card that ended, which nobody asked it to
+   */
+  async ended(): Promise<number> {
+    const first = await Promise.race([
+      this.#host.ended.then(() => this.#host),
+      this.#card.ended.then(() => this.#card),
+    ]);
+    if (first === this.#host) return this.#host.ended;
+    this.#host.end();
+    const status = await this.#host.ended;
+    const code = await this.#card.ended;
+    // Ctrl-C ends both, and a card may be faster.
+    if (code === EXIT.ok || code === EXIT.interrupted) return status;
+    throw new CommandError(
+      code,
+      `Cannot go on without the card: ${this.#card.lastWords || `it ended with status ${code}`}`,
+    );
+  }
+
+  /** Ends whichever of the two still runs, the card first: then the host has nothing to wait for. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of [this.host, this.#card]) {
-      try {
-        child.kill("SIGTERM");
-      } catch {
-        // It has ended already.
-      }
-    }
-    await Promise.all([this.host.status, this.#card.status, ...this.#reading]);
+    await this.#processes[Symbol.asyncDispose]();
   }
 }
 
-async function readEvents(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  end: "host" | "card",
-  onEvent: (event: PairEvent) => void,
-  onText: (line: string) => void,
-): Promise<void> {
-  const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-  for await (const line of lines) {
-    if (line.startsWith("{")) onEvent({ ...JSON.parse(line), end });
-    else onText(line);
+/** One of the two: its events, its other words, its end. */
+class PairProcess implements AsyncDisposable {
+  /** Exit status, 130 if a signal ended it; resolves when all that it said was heard. */
+  readonly ended: Promise<number>;
+  /** The last line that was no event. */
+  lastWords = "";
+  readonly #child: Deno.ChildProcess;
+  readonly #end: PairEvent["end"];
+  readonly #onEvent: (event: PairEvent) => void;
+
+  private constructor(
+    child: Deno.ChildProcess,
+    end: PairEvent["end"],
+    onEvent: (event: PairEvent) => void,
+  ) {
+    this.#child = child;
+    this.#end = end;
+    this.#onEvent = onEvent;
+    this.ended = this.#follow();
+  }
+
+  static async start(
+    end: PairEvent["end"],
+    args: readonly string[],
+    streams: Pick<Deno.CommandOptions, "env" | "stdin" | "stdout">,
+    onEvent: (event: PairEvent) => void,
+  ): Promise<PairProcess> {
+    const child = await spawnTask(end, [...args, "--json"], { ...streams, stderr: "piped" });
+    return new PairProcess(child, end, onEvent);
+  }
+
+  /** Asks it to end. */
+  end(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  /** Ends it, if need be by force. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.end();
+    const timer = setTimeout(() => this.end("SIGKILL"), KILL_AFTER);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  async #follow(): Promise<number> {
+    const text = this.#child.stderr.pipeThrough(new TextDecoderStream());
+    for await (const line of text.pipeThrough(new TextLineStream())) this.#heard(line);
+    const { code, signal } = await this.#child.status;
+    return signal === null ? code : EXIT.interrupted;
+  }
+
+  #heard(line: string): void {
+    const event = line.startsWith('{"') ? eventOf(line, this.#end) : undefined;
+    if (event !== undefined) return this.#onEvent(event);
+    this.lastWords = line;
+    console.error(line);
+  }
+}
+
+/** Undefined for a line that only looks like JSON. */
+function eventOf(line: string, end: PairEvent["end"]): PairEvent | undefined {
+  try {
+    return { ...JSON.parse(line), end };
+  } catch {
+    return undefined;
   }
 }

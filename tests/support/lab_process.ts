@@ -92,6 +92,10 @@ export class LabProcess implements AsyncDisposable {
     await this.#stdin.write(new TextEncoder().encode(text));
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   kill(signal: Deno.Signal): void {
     if (!this.#over) this.#child.kill(signal);
   }
