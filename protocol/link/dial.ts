@@ -41,8 +41,13 @@ async function keepConnected(
   for (let attempt = 1; !link.signal.aborted; attempt++) {
     status?.({ type: "connecting", attempt });
     try {
+      const before = link.counters.bytesReceived;
       const { ended } = await connect(link, await dial(link.signal));
       await ended;
+      // One that brought nothing was no success: a host that greets and hangs up is not to be hammered.
+      if (link.counters.bytesReceived === before && !link.signal.aborted) {
+        throw new LinkError("Cannot keep connection: it ended after the greetings");
+      }
       attempt = 0;
     } catch (caught) {
       if (link.signal.aborted) return;

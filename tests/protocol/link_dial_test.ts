@@ -51,6 +51,33 @@ Deno.test("dialLink() tries for ever, waiting twice as long each time up to 5 s,
   }
 });
 
+Deno.test("dialLink() waits longer each time too, when the host greets and hangs up", async () => {
+  const clock = FakeTimers.install({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    let dials = 0;
+    const enough = Promise.withResolvers<void>();
+    const { link, statuses, stop } = dialling(async () => {
+      if (++dials === 50) enough.resolve();
+      const [near, far] = memoryTransportPair();
+      const peer = new RawPeer(far);
+      void peer.greeting().then(async () => {
+        const session = new Uint8Array(16).fill(7);
+        await peer.send(encodeGreeting(cardGreeting({ role: "host", session })));
+        far.close();
+      });
+      return await Promise.resolve(near);
+    });
+    await Promise.race([clock.tickAsync(1000), enough.promise]);
+    assert(dials <= 5, `${dials} dials`);
+    const delays = statuses.flatMap((event) => event.type === "retrying" ? [event.delay] : []);
+    assertEquals(delays.slice(0, 4), [100, 200, 400, 800]);
+    stop.abort();
+    await link.closed;
+  } finally {
+    clock.uninstall();
+  }
+});
+
 Deno.test("dialLink() stops while its dial is under way", async () => {
   const { link, stop } = dialling((signal) =>
     new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
