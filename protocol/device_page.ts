@@ -2,7 +2,8 @@
  * The device page: how host and card tell each other of devices and of the boot.
  *
  * Two halves, each living in the memory of the side that reads it, each field written by the other side only ("write
- * remote, read local"):
+ * remote, read local"; but for a field of device configuration that the driver writes and reads back, which the card
+ * stores in its half itself):
  *
  * - the **card page** lies in card memory (BAR 0, at `card_page_offset`); the host writes it and rings a doorbell;
  * - the **host page** lies in the system memory window (at `host_page`); the card writes it and sends MSI.
