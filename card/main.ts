@@ -10,6 +10,7 @@ import {
   hostAndPort,
   parseOptions,
   runMain,
+  tell,
   wholeNumber,
 } from "../scripts/cli/mod.ts";
 import { type CardEvent, runCard } from "./card.ts";
@@ -100,7 +101,7 @@ await runMain("card", async () => {
       signal: stop.signal,
       onEvent(event) {
         const line = options.json ? json(event) : lineOf(event);
-        if (line !== undefined) console.error(options.json ? line : `card: ${line}`);
+        if (line !== undefined) tell(options.json ? line : `card: ${line}`);
       },
     });
   } catch (error) {

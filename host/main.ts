@@ -12,6 +12,7 @@ import {
   type OptionValues,
   parseOptions,
   runMain,
+  tell,
 } from "../scripts/cli/mod.ts";
 import { CONSOLE_CHOICES } from "./backends/open_console.ts";
 import { DISK_CHOICES } from "./backends/open_disk.ts";
@@ -112,8 +113,8 @@ async function run(options: Options): Promise<number> {
   const consoles = options.console.length > 0 ? options.console : [terminal ? "stdio" : "none"];
   const interactive = consoles.includes("stdio");
   const say = (event: object, line: string | undefined) => {
-    if (options.json) console.error(jsonOf(event));
-    else if (line !== undefined) console.error(`host: ${line}${raw ? "\r" : ""}`);
+    if (options.json) tell(jsonOf(event));
+    else if (line !== undefined) tell(`host: ${line}${raw ? "\r" : ""}`);
   };
   let raw = false;
   const end = Promise.withResolvers<number>();

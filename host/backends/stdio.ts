@@ -14,6 +14,8 @@ import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
 
 /** Ctrl-], as in telnet. */
 const ESCAPE = 0x1d;
+/** Time that whoever reads our output gets to take the rest of it when the backend is closed, ms. */
+const LAST_WORDS = 1_000;
 
 /** Options of {@linkcode StdioBackend}. */
 export interface StdioOptions {
@@ -33,6 +35,11 @@ export class StdioBackend implements ConsoleBackend {
   };
   #reading: Promise<void> = Promise.resolve();
   #writing: Promise<void> = Promise.resolve();
+  /** Writes that are not done yet. */
+  #writes = 0;
+  /** The mode that the terminal has, and the one it is to have. */
+  #raw = false;
+  #wantRaw = false;
   #opened = false;
   #closed = false;
   #outputGone = false;
@@ -54,6 +61,7 @@ export class StdioBackend implements ConsoleBackend {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
+    this.#writes++;
     try {
       for (let at = 0; at < bytes.length && !this.#outputGone;) {
         at += await Deno.stdout.write(bytes.subarray(at));
@@ -62,6 +70,8 @@ export class StdioBackend implements ConsoleBackend {
       // Whoever read our output has left; the card goes on without.
       this.#outputGone = true;
     }
+    this.#writes--;
+    this.#setMode();
   }
 
   open(events: ConsoleEvents): void {
@@ -77,19 +87,28 @@ export class StdioBackend implements ConsoleBackend {
 
   /** Raw only while the card reads: before and after, Ctrl-C is for us. */
   opened(open: boolean): void {
-    if (this.#terminal && !this.#closed) Deno.stdin.setRaw(open);
+    this.#wantRaw = open && !this.#closed;
+    this.#setMode();
+  }
+
+  /** Not during a write: the kernel would keep us, and the whole event loop, until somebody reads it. */
+  #setMode(): void {
+    if (!this.#terminal || this.#writes > 0 || this.#wantRaw === this.#raw) return;
+    this.#raw = this.#wantRaw;
+    try {
+      Deno.stdin.setRaw(this.#raw);
+    } catch {
+      // The terminal has hung up: it has no mode any more.
+    }
   }
 
   async #read(): Promise<void> {
     const buffer = new Uint8Array(4096);
-    try {
-      for (;;) {
-        const count = await Deno.stdin.read(buffer);
-        if (count === null) return;
-        await this.#pass(buffer.subarray(0, count));
-      }
-    } catch (error) {
-      if (!this.#closed) throw error;
+    for (;;) {
+      // Closed by us, or a terminal that has hung up: there is no more input.
+      const count = await Deno.stdin.read(buffer).catch(() => null);
+      if (count === null) return;
+      await this.#pass(buffer.subarray(0, count));
     }
   }
 
@@ -104,16 +123,24 @@ export class StdioBackend implements ConsoleBackend {
     await this.#gate.offer(rest);
   }
 
-  /** What was written before is written when it resolves. */
+  /** What was written before is written when it resolves, unless nobody reads it. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#writing;
+    await this.#lastWords();
     this.#gate[Symbol.dispose]();
     if (!this.#opened) return;
     Deno.removeSignalListener("SIGWINCH", this.#resized);
-    if (this.#terminal) Deno.stdin.setRaw(false);
+    this.opened(false);
     Deno.stdin.close();
     await this.#reading;
+  }
+
+  async #lastWords(): Promise<void> {
+    const patience = Promise.withResolvers<void>();
+    const timer = setTimeout(patience.resolve, LAST_WORDS);
+    await Promise.race([this.#writing, patience.promise]);
+    clearTimeout(timer);
+    this.#outputGone = true;
   }
 }

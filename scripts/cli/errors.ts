@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { tell } from "./tell.ts";
 
 /** What a command's exit status means. `demo --exec` alone passes on the status of the command in the card instead. */
 export const EXIT = {
@@ -36,11 +37,11 @@ export async function runMain(name: string, main: () => Promise<number>): Promis
     Deno.exit(await main());
   } catch (error) {
     if (error instanceof CommandError) {
-      console.error(`${name}: ${error.message}`);
+      tell(`${name}: ${error.message}`);
       Deno.exit(error.exitCode);
     }
-    console.error(`${name}: internal error, please report it`);
-    console.error(error);
+    tell(`${name}: internal error, please report it`);
+    tell(Deno.inspect(error));
     Deno.exit(EXIT.failure);
   }
 }

@@ -24,3 +24,4 @@ export {
 } from "./options.ts";
 export { megabytes, withProgress } from "./progress.ts";
 export { spawnTask } from "./tasks.ts";
+export { tell } from "./tell.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { TextLineStream } from "@std/streams";
-import { CommandError, EXIT, spawnTask } from "../cli/mod.ts";
+import { CommandError, EXIT, spawnTask, tell } from "../cli/mod.ts";
 
 /** An event line of `--json`; its `type` says which fields it has. */
 export interface PairEvent {
@@ -161,7 +161,7 @@ class PairProcess implements AsyncDisposable {
     const event = line.startsWith('{"') ? eventOf(line, this.#end) : undefined;
     if (event !== undefined) return this.#onEvent(event);
     this.lastWords = line;
-    console.error(line);
+    tell(line);
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { tell } from "../cli/mod.ts";
 import type { PairEvent } from "./pair.ts";
 
 export interface TimelineOptions {
@@ -48,16 +49,16 @@ export class Timeline {
 
   /** The steps with their times, and how it ended. */
   summary(status: number): void {
-    console.error("\nSummary, seconds from the start:");
+    tell("\nSummary, seconds from the start:");
     for (const { what, at } of this.#steps) {
-      console.error(`  ${(at / 1000).toFixed(2).padStart(7)}  ${what}`);
+      tell(`  ${(at / 1000).toFixed(2).padStart(7)}  ${what}`);
     }
-    console.error(status === 0 ? "  all went well" : `  the tour ended with status ${status}`);
+    tell(status === 0 ? "  all went well" : `  the tour ended with status ${status}`);
   }
 
   #say(text: string): void {
     // The host may have put the terminal into raw mode by now.
-    console.error(`  ${(performance.now() / 1000).toFixed(2).padStart(6)} s  ${text}\r`);
+    tell(`  ${(performance.now() / 1000).toFixed(2).padStart(6)} s  ${text}\r`);
   }
 }
 

@@ -3,6 +3,7 @@ import { assertEquals, assertLess } from "@std/assert";
 import { runCard } from "../../card/mod.ts";
 import { dialTcp } from "../../protocol/mod.ts";
 import { EXIT } from "../../scripts/cli/mod.ts";
+import { taskArguments } from "../../scripts/cli/tasks.ts";
 import { FakeMachine } from "../support/fake_machine.ts";
 import { isState, Lab } from "../support/lab.ts";
 import { LabProcess } from "../support/lab_process.ts";
@@ -122,4 +123,23 @@ Deno.test("demo ends when its card dies", async () => {
   const [, card] = await childrenOf(demo);
   Deno.kill(card!, "SIGKILL");
   assertEquals(await demo.ended, EXIT.interrupted);
+});
+
+Deno.test("host and card go on when what they say cannot be written", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  /** Every write to its stderr fails, as on a terminal that hung up. */
+  const deaf = async (task: string, args: readonly string[]) => {
+    const words = ["-c", 'exec deno "$@" 2>/dev/full', "", ...await taskArguments(task), ...args];
+    return new Deno.Command("sh", { args: words, stdin: "null", stdout: "piped" }).spawn();
+  };
+  const host = await deaf("host", [
+    ...["--listen", `127.0.0.1:${port}`, "--os", "diag", "--exec", "uname"],
+  ]);
+  const card = await deaf("card", ["--connect", `127.0.0.1:${port}`, "--machine", "diag"]);
+  const { code, stdout } = await host.output();
+  card.kill("SIGTERM");
+  assertEquals((await card.output()).code, EXIT.ok);
+  assertEquals([code, new TextDecoder().decode(stdout)], [EXIT.ok, "knightsbridge-diag\n"]);
 });

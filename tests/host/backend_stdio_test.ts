@@ -22,7 +22,9 @@ class TerminalChild implements AsyncDisposable {
   readonly #slave: number;
   readonly #pty = PtyBackend.open();
   readonly #process: Deno.ChildProcess;
-  readonly screen = new ConsoleProbe(this.#pty);
+  /** What the child shows is read from its first use on. */
+  #screen: ConsoleProbe | undefined;
+  #hungUp = false;
 
   constructor(...args: string[]) {
     this.#slave = this.#libc.open(this.#pty.path, O.RDWR | O.NOCTTY);
@@ -33,7 +35,24 @@ class TerminalChild implements AsyncDisposable {
     this.#process = new Deno.Command("sh", {
       args: ["-c", command, Deno.execPath(), this.#pty.path, CHILD, ...args],
       stdin: "null",
+      stderr: "piped",
     }).spawn();
+  }
+
+  get screen(): ConsoleProbe {
+    return this.#screen ??= new ConsoleProbe(this.#pty);
+  }
+
+  /** All that the child says on stderr. */
+  get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#process.stderr;
+  }
+
+  /** The terminal goes away. */
+  async hangUp(): Promise<void> {
+    this.#hungUp = true;
+    this.#libc.close(this.#slave);
+    await this.#pty[Symbol.asyncDispose]();
   }
 
   get status(): Promise<Deno.CommandStatus> {
@@ -54,8 +73,8 @@ class TerminalChild implements AsyncDisposable {
     this.#process.kill("SIGWINCH");
   }
 
-  kill(): void {
-    this.#process.kill("SIGKILL");
+  kill(signal: Deno.Signal = "SIGKILL"): void {
+    this.#process.kill(signal);
   }
 
   #termios(): Uint8Array {
@@ -66,7 +85,8 @@ class TerminalChild implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process.status;
-    this.#libc.close(this.#slave);
+    await this.#process.stderr.cancel().catch(() => {});
+    if (!this.#hungUp) this.#libc.close(this.#slave);
     this.#libc[Symbol.dispose]();
     await this.#pty[Symbol.asyncDispose]();
   }
@@ -100,6 +120,31 @@ Deno.test({ name: "The terminal has its mode back when the process exits", ignor
   child.type("\x1d");
   assertEquals((await child.status).code, 3);
   assert(child.cooked);
+});
+
+Deno.test(
+  { name: "StdioBackend ends in good order on a terminal that hung up", ignore },
+  async () => {
+    await using child = new TerminalChild("quiet");
+    const { screen } = child;
+    await screen.until(() => screen.text.includes("ready"));
+    await child.hangUp();
+    child.kill("SIGUSR1");
+    assertEquals(await child.status, { success: true, code: 0, signal: null });
+  },
+);
+
+Deno.test({
+  name: "StdioBackend waits for a terminal that takes no output, but its process does not",
+  ignore,
+}, async () => {
+  await using child = new TerminalChild("flood");
+  const text = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  // Its loop goes on, and its end comes.
+  assertStringIncludes((await text.read()).value!, "alive");
+  child.kill("SIGUSR1");
+  assertEquals((await child.status).success, true);
+  await text.cancel();
 });
 
 Deno.test({ name: "StdioBackend passes a pipe on, Ctrl-] included", ignore: noRun }, async () => {
