@@ -92,6 +92,7 @@ export class BlockDevice implements VirtioDevice {
       return;
     }
     this.#session = session;
+    if ((session.features & FEATURE.CONFIG_WCE) === 0n) this.#setWriteback(true);
     this.#requests = new BlockRequests(session, queue, {
       backend: this.#backend,
       id: this.#id,
@@ -105,9 +106,12 @@ export class BlockDevice implements VirtioDevice {
     this.#requests?.kick();
   }
 
+  /** A write just behind DRIVER_OK may come before `start`, which then sees whether it was the driver's to make. */
   configWritten(offset: number, width: number, value: number): void {
-    const negotiated = ((this.#session?.features ?? 0n) & FEATURE.CONFIG_WCE) !== 0n;
-    if (!negotiated || offset !== CONFIG.at.writeback || width !== u8.size) return;
+    const features = this.#session?.features ?? FEATURE.CONFIG_WCE;
+    if (
+      (features & FEATURE.CONFIG_WCE) === 0n || offset !== CONFIG.at.writeback || width !== u8.size
+    ) return;
     this.#setWriteback((value & 1) === 1);
   }
 

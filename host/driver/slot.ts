@@ -9,6 +9,9 @@
  * late, twice or for nothing does no harm, because what counts is what the page says. A driver that breaks the rules
  * costs the device its session (DEVICE_NEEDS_RESET), and nothing else.
  *
+ * Every answer to a driver is posted, so a driver is heard only while the link is writable: one that resets without end
+ * and takes no answers makes nothing grow here.
+ *
  * @module
  */
 import {
@@ -57,6 +60,10 @@ export class Slot {
   #phase: Phase = "idle";
   #session: Session | undefined;
   #configGeneration = 0;
+  /** A configuration that waits for the link. */
+  #configChanged = false;
+  /** An interrupt that waits for the link. */
+  #interrupted = false;
   /** The last reset request that was carried out. */
   #resetDone = 0;
   /** A device reset that is under way; never rejects. */
@@ -84,7 +91,8 @@ export class Slot {
   /** Handles MSI vector slot + 1. Never throws. */
   interrupt(): void {
     if (this.#phase === "stopping" || this.#phase === "unplugged") return;
-    const { hostPage, number } = this.#options;
+    const { hostPage, number, requester } = this.#options;
+    if (!requester.writable) return this.#interruptLater();
     const request = hostPage.resetRequest(number);
     if (request !== this.#resetDone) {
       this.#phase = "stopping";
@@ -104,15 +112,33 @@ export class Slot {
     }
   }
 
+  #interruptLater(): void {
+    if (this.#interrupted) return;
+    this.#interrupted = true;
+    this.#options.requester.onWritable(() => {
+      this.#interrupted = false;
+      this.interrupt();
+    });
+  }
+
   /** The driver wrote device configuration space. Never throws. */
   configWritten(offset: number, width: Width, value: number): void {
     if (this.#phase === "unplugged" || offset + width > page.DEVICE_CONFIG_SIZE) return;
     this.#guard(() => this.#options.attached.device.configWritten(offset, width, value));
   }
 
-  /** The device's configuration changed: publishes it and interrupts the driver. */
+  /** The device's configuration changed: publishes it and interrupts the driver, once the link takes it. */
   configChanged(): void {
-    if (this.#phase === "unplugged") return;
+    if (this.#phase === "unplugged" || this.#configChanged) return;
+    this.#configChanged = true;
+    const { requester } = this.#options;
+    if (requester.writable) this.#publishConfig();
+    else requester.onWritable(() => this.#publishConfig());
+  }
+
+  #publishConfig(): void {
+    if (this.#phase === "unplugged" || !this.#configChanged) return;
+    this.#configChanged = false;
     this.#configGeneration = (this.#configGeneration + 1) >>> 0;
     const { attached, cardPage, number } = this.#options;
     cardPage.writeConfig(number, attached.device.config(), this.#configGeneration);
@@ -225,6 +251,8 @@ export class Slot {
     for (const regions of this.#regions) regions?.mirror.bytes.fill(0);
     this.#resetDone = request;
     this.#phase = "idle";
+    // The next driver starts with what the reset left.
+    this.#publishConfig();
     const { cardPage, number } = this.#options;
     cardPage.writeResetDone(number, this.#regions.length, request);
     // The driver may have gone on, or asked again, while the device was stopping.

@@ -437,6 +437,21 @@ Deno.test("BlockDevice forgets the cache mode at reset, and ignores other writes
   assertEquals(driver.device.config()[32], 1);
 });
 
+Deno.test("BlockDevice knows the cache mode of a driver that chose it right behind DRIVER_OK", async () => {
+  const { syncs, backend } = withSyncs(disk());
+  await using driver = new BlockDriver({ backend });
+  const choose = () => driver.device.configWritten(32, 1, 0);
+  await driver.restart(driver.session.features, choose);
+  const { used } = driver.write(0, pattern(512));
+  await turn();
+  assertEquals(syncs.length, 1);
+  syncs[0]!.resolve();
+  await used;
+  // One that has not negotiated it does not choose.
+  await driver.restart(driver.device.features & ~FEATURE.CONFIG_WCE, choose);
+  assertEquals(driver.device.config()[32], 1);
+});
+
 Deno.test("BlockDevice pauses while the link is full, and goes on", async () => {
   await using driver = new BlockDriver({ backend: disk() });
   driver.session.writable = false;

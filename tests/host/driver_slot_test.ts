@@ -313,6 +313,60 @@ Deno.test("Slot publishes a new configuration with a new generation", async () =
   assertEquals(bench.row.config_generation, 2);
 });
 
+Deno.test("Slot answers a driver only while the link takes answers, and then once", async () => {
+  const bench = await new Bench().plug();
+  bench.start();
+  await bench.card.settle();
+  const posted = bench.card.writes.length;
+  bench.card.writable = false;
+  for (let value = 0; value < 100; value++) {
+    bench.reset();
+    bench.device.bytes = Uint8Array.of(value, 0, 0, 0);
+    bench.device.slot!.configChanged();
+    await bench.card.settle();
+  }
+  assertEquals(bench.card.writes.length, posted);
+  bench.card.resume();
+  await bench.card.settle();
+  assertEquals([bench.row.reset_done, bench.row.config_generation], [100, 1]);
+  assertEquals(bench.card.page[SLOT + 64], 99);
+  assertEquals(bench.device.calls, ["start", "stop", "stopped"]);
+  bench.start();
+  assertEquals(bench.device.calls.at(-1), "start");
+  await bench.unplug();
+});
+
+Deno.test("Slot publishes what a reset made of the configuration before the reset is done", async () => {
+  const bench = await new Bench().plug();
+  bench.start();
+  bench.device.onStop = () => {
+    bench.device.bytes = Uint8Array.of(7, 0, 0, 0);
+    bench.card.writable = false;
+    bench.device.slot!.configChanged();
+  };
+  bench.reset();
+  await bench.card.settle();
+  assertEquals([bench.row.reset_done, bench.row.config_generation], [1, 1]);
+  assertEquals(bench.card.doorbells, [[1, 0], [1, 0xffff], [1, 0xffff]]);
+  bench.card.resume();
+  await bench.card.settle();
+  assertEquals(bench.row.config_generation, 1);
+  await bench.unplug();
+});
+
+Deno.test("Slot.unplug() forgets what waited for the link", async () => {
+  const bench = await new Bench().plug();
+  bench.start();
+  bench.card.writable = false;
+  bench.device.slot!.configChanged();
+  bench.reset();
+  await bench.unplug();
+  const posted = bench.card.writes.length;
+  bench.card.resume();
+  await bench.card.settle();
+  assertEquals(bench.card.writes.length, posted);
+});
+
 Deno.test("Slot passes on writes to device configuration space that lie in it", async () => {
   const bench = await new Bench().plug();
   bench.slot.configWritten(8, 4, 0x41);

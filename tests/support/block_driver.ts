@@ -69,8 +69,13 @@ export class BlockDriver implements AsyncDisposable {
   }
 
   /** Reset and DRIVER_OK, with other features if given. */
-  async restart(features: bigint = this.session.features): Promise<void> {
+  /** `between` runs while there is no driver. */
+  async restart(
+    features: bigint = this.session.features,
+    between: () => void = () => {},
+  ): Promise<void> {
     await this.reset();
+    between();
     this.session = this.#begin(features);
   }
   /** Card reset as the host driver does it. */
