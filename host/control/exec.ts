@@ -1,12 +1,16 @@
 /**
  * Runs commands in the card OS, one at a time, over three console ports (the protocol is in `protocol/exec.ts`).
  *
- * Output passes on as it comes; the trailer that ends it is taken off (`exec_trailer.ts`). A command is over when the trailers of both outputs came; only then the next one is sent. One that its caller
- * gave up goes on in the card: its output is dropped, and the next one waits for its end.
+ * Output passes on as it comes; the trailer that ends it is taken off (`exec_trailer.ts`). A command is over when the
+ * trailers of both outputs came; only then the next one is sent. One that its caller gave up goes on in the card: its
+ * output is dropped, and the next one waits for its end.
+ *
+ * A card OS that opens the port anew, because it or its exec service was started again, knows nothing of a command that
+ * it had taken: that one fails, and the next one has its turn.
  *
  * @module
  */
-import { encodeExecRequest, EXEC_PORT, execNonce } from "../../protocol/mod.ts";
+import { BackendError, encodeExecRequest, EXEC_PORT, execNonce } from "../../protocol/mod.ts";
 import type { ConsoleBackend, ConsoleEvents } from "../backends/types.ts";
 import type { PortOptions } from "../devices/console.ts";
 import { TrailerFinder } from "./exec_trailer.ts";
@@ -58,6 +62,7 @@ export class ExecChannel {
       resume: () => this.#send(),
       opened: (open) => {
         this.#open = open;
+        if (open) this.#startOver();
         this.#next();
       },
     };
@@ -128,6 +133,20 @@ export class ExecChannel {
       this.#unsent = run.line;
     }
     this.#send();
+  }
+
+  /** The card has just opened the port: what was sent to it before is lost. */
+  #startOver(): void {
+    const run = this.#current;
+    if (run === undefined) return;
+    if (this.#unsent.length === run.line.length && !run.abandoned) return;
+    this.#current = undefined;
+    this.#unsent = new Uint8Array(0);
+    run.settle({
+      error: new BackendError(
+        "Cannot tell the end of the command: the card OS started anew meanwhile",
+      ),
+    });
   }
 
   #send(): void {

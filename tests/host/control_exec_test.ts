@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { ConsoleEvents } from "../../host/backends/types.ts";
 import { ExecChannel } from "../../host/control/exec.ts";
+import { BackendError } from "../../protocol/errors.ts";
 import { decodeExecRequest, encodeExecTrailer } from "../../protocol/exec.ts";
 
 /** The card's end: takes request lines, and writes to the two outputs. */
@@ -184,6 +185,31 @@ Deno.test("ExecChannel.fail() rejects all that runs or waits, and the channel st
   assertEquals(request.command, "c");
   card.end(request.nonce, 0);
   assertEquals(await next, 0);
+});
+
+Deno.test("ExecChannel gives a command up that a card OS took and forgot, and runs the next one", async () => {
+  const card = new Card();
+  const lost = card.channel.run("reboot", quiet);
+  assertEquals(card.request()!.command, "reboot");
+  const next = card.channel.run("uname", quiet);
+  card.channel.in.opened!(false);
+  card.channel.in.opened!(true);
+  await assertRejects(() => lost, BackendError, "the card OS started anew");
+  const { nonce, command } = card.request()!;
+  assertEquals(command, "uname");
+  card.end(nonce, 0);
+  assertEquals(await next, 0);
+});
+
+Deno.test("ExecChannel sends a command whole that a card OS had not begun to take", async () => {
+  const card = new Card();
+  card.appetite = 0;
+  const status = card.channel.run("true", quiet);
+  card.channel.in.opened!(false);
+  card.appetite = Infinity;
+  card.channel.in.opened!(true);
+  card.end(card.request()!.nonce, 0);
+  assertEquals(await status, 0);
 });
 
 Deno.test("ExecChannel drops what comes when no command runs", () => {
