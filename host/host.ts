@@ -15,6 +15,7 @@ import {
   type LinkLimits,
   LinkServer,
   type LinkStatus,
+  page,
   pause,
   type ShutdownReason,
   type TcpListener,
@@ -78,8 +79,13 @@ export class Host implements AsyncDisposable {
   /** Root port of the session that was just accepted. */
   #rootPort = new RootPort();
 
-  /** Listens at once. */
+  /** Listens at once. @throws {RangeError} for more devices than a card has slots: not when the first card comes */
   constructor(options: HostOptions) {
+    if (options.devices.length > page.SLOTS) {
+      throw new RangeError(
+        `Cannot lend a card ${options.devices.length} devices: it has ${page.SLOTS} slots`,
+      );
+    }
     this.#options = options;
     this.#devices = options.devices.map((device) => new AttachedDevice(device));
     const { limits } = options;

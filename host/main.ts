@@ -14,6 +14,7 @@ import {
   runMain,
   tell,
 } from "../scripts/cli/mod.ts";
+import { isLoopback } from "./backends/loopback.ts";
 import { CONSOLE_CHOICES } from "./backends/open_console.ts";
 import { DISK_CHOICES } from "./backends/open_disk.ts";
 import { NET_CHOICES } from "./backends/open_net.ts";
@@ -188,10 +189,6 @@ async function run(options: Options): Promise<number> {
 function isRestart(event: HostEvent): boolean {
   if (event.type !== "card" || event.event.type !== "state") return false;
   return event.event.state === "resetting" && event.event.reason === "restart";
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || /^127\./.test(hostname);
 }
 
 function cardName(name: string | undefined): string {

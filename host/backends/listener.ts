@@ -10,14 +10,17 @@
  *
  * @module
  */
-import { BackendError } from "../../protocol/mod.ts";
+import { BackendError, pause } from "../../protocol/mod.ts";
 import { OutputBacklog } from "./_backlog.ts";
 import { InputGate } from "./_input_gate.ts";
+import { isLoopback } from "./loopback.ts";
 import { unixListener } from "./_unix_listener.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
 
 const BUSY = new TextEncoder().encode("[knightsbridge: this console is in use]\r\n");
 const CHUNK = 16 * 1024;
+/** Time before accepting is tried again after it failed, ms. */
+const ACCEPT_DELAY = 1_000;
 
 /** Where to listen. */
 export type ConsoleAddress =
@@ -44,7 +47,7 @@ export class ListenerBackend implements ConsoleBackend {
   #accepting: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
   #hangUp: () => void = () => {};
-  #closed = false;
+  readonly #closing = new AbortController();
 
   private constructor(listener: Deno.Listener, address: ConsoleAddress) {
     this.#listener = listener;
@@ -88,7 +91,7 @@ export class ListenerBackend implements ConsoleBackend {
   }
 
   write(bytes: Uint8Array): void | Promise<void> {
-    if (!this.#closed) return this.#backlog.write(bytes);
+    if (!this.#closing.signal.aborted) return this.#backlog.write(bytes);
   }
 
   open(events: ConsoleEvents): void {
@@ -106,10 +109,12 @@ export class ListenerBackend implements ConsoleBackend {
       try {
         client = await this.#listener.accept();
       } catch (error) {
-        if (this.#closed) return;
-        // A client that left before its turn; anything else would come again at once and spin.
-        if (error instanceof Deno.errors.ConnectionAborted) continue;
-        throw error;
+        if (this.#closing.signal.aborted) return;
+        // A client that left before its turn, or no descriptor free now, which would come again at once and spin.
+        if (!(error instanceof Deno.errors.ConnectionAborted)) {
+          await pause(ACCEPT_DELAY, this.#closing.signal);
+        }
+        continue;
       }
       if (this.#client === undefined) {
         this.#client = client;
@@ -168,8 +173,8 @@ export class ListenerBackend implements ConsoleBackend {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
     this.#listener.close();
     this.#gate[Symbol.dispose]();
     this.#hangUp();
@@ -181,8 +186,4 @@ export class ListenerBackend implements ConsoleBackend {
 
 function bracketed(hostname: string): string {
   return hostname.includes(":") ? `[${hostname}]` : hostname;
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }

@@ -1,5 +1,5 @@
 // The real host driver, link, endpoint, bootstrap and card driver; the machine is the test's own.
-import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { runCard } from "../../card/card.ts";
 import type { CardIdentity } from "../../card/endpoint/function.ts";
 import { BootError } from "../../host/driver/boot_error.ts";
@@ -357,6 +357,15 @@ Deno.test("Host says goodbye to a peer that is no card", async () => {
     e.type === "link" && e.status.type === "goodbye" ? e.status.reason : undefined
   );
   assertEquals(goodbye, "malformed");
+});
+
+Deno.test("Host refuses more devices than a card has slots before any card comes", () => {
+  const devices = Array.from({ length: 32 }, () => new FakeDevice());
+  assertThrows(
+    () => new Host({ listener: new MemoryListener(), devices }),
+    RangeError,
+    "Cannot lend a card 32 devices: it has 31 slots",
+  );
 });
 
 Deno.test("Host without images leaves the card ready", async () => {
