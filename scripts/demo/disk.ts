@@ -32,14 +32,34 @@ async function emptyDisk(path: string): Promise<void> {
   await file.truncate(DIAG_DISK_BYTES);
 }
 
-/** `path`, made by `make` beside its place and moved there whole. */
-async function made(path: string, make: (path: string) => Promise<void>): Promise<string> {
+/**
+ * `path`, made by `make` beside its place and put there whole, unless it is there by then: another demo may have made
+ * it meanwhile, and be using it. Nothing half-made stays.
+ */
+export async function made(
+  path: string,
+  make: (path: string) => Promise<void>,
+): Promise<string> {
+  if (await exists(path)) return path;
+  const part = `${path}.${crypto.randomUUID().slice(0, 8)}`;
   try {
-    await Deno.stat(path);
-  } catch {
-    const part = `${path}.${crypto.randomUUID().slice(0, 8)}`;
     await make(part);
-    await Deno.rename(part, path);
+    // A link, unlike a rename, takes nobody's place.
+    await Deno.link(part, path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  } finally {
+    await Deno.remove(part).catch(() => {});
   }
   return path;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }

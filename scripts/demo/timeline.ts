@@ -11,6 +11,8 @@ export interface TimelineOptions {
   readonly quiet: boolean;
   /** Show every event. */
   readonly verbose: boolean;
+  /** Where lines go; stderr by default. */
+  readonly say?: (line: string) => void;
 }
 
 /** What is told of the card OS's life, by name of the state. */
@@ -22,6 +24,7 @@ const STATES: Readonly<Record<string, string>> = {
 
 export class Timeline {
   readonly #options: TimelineOptions;
+  readonly #line: (line: string) => void;
   /** The steps of this boot. */
   readonly #told = new Set<string>();
   /** Times of the steps, ms since this process started. */
@@ -29,6 +32,7 @@ export class Timeline {
 
   constructor(options: TimelineOptions) {
     this.#options = options;
+    this.#line = options.say ?? tell;
   }
 
   add(event: PairEvent): void {
@@ -49,16 +53,16 @@ export class Timeline {
 
   /** The steps with their times, and how it ended. */
   summary(status: number): void {
-    tell("\nSummary, seconds from the start:");
+    this.#line("\nSummary, seconds from the start:");
     for (const { what, at } of this.#steps) {
-      tell(`  ${(at / 1000).toFixed(2).padStart(7)}  ${what}`);
+      this.#line(`  ${(at / 1000).toFixed(2).padStart(7)}  ${what}`);
     }
-    tell(status === 0 ? "  all went well" : `  the tour ended with status ${status}`);
+    this.#line(status === 0 ? "  all went well" : `  the tour ended with status ${status}`);
   }
 
   #say(text: string): void {
     // The host may have put the terminal into raw mode by now.
-    tell(`  ${(performance.now() / 1000).toFixed(2).padStart(6)} s  ${text}\r`);
+    this.#line(`  ${(performance.now() / 1000).toFixed(2).padStart(6)} s  ${text}\r`);
   }
 }
 
