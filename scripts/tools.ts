@@ -5,6 +5,7 @@
  * @module
  */
 import { PrivateApt } from "./card_os/apt.ts";
+import { placeFolder } from "./card_os/place.ts";
 import { run } from "./card_os/run.ts";
 import { cacheFolder, withProgress } from "./cli/mod.ts";
 
@@ -58,7 +59,7 @@ async function download(name: string, folder: string): Promise<void> {
       await run("dpkg-deb", ["-x", `${work}/debs/${entry.name}`, `${work}/root`]);
     }
     await Deno.mkdir(`${cacheFolder()}/tools`, { recursive: true });
-    await Deno.rename(`${work}/root`, folder);
+    await placeFolder(`${work}/root`, folder);
   } finally {
     await Deno.remove(work, { recursive: true });
   }

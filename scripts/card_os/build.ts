@@ -33,6 +33,7 @@ import {
   SUITE,
   TOOLS,
 } from "./packages.ts";
+import { replaceFolder } from "./place.ts";
 import { run } from "./run.ts";
 import { initramfsTree, writeRootTree } from "./tree.ts";
 
@@ -181,13 +182,4 @@ function folderSize(folder: string): number {
   } catch {
     return 0; // apt is still renaming or has not begun
   }
-}
-
-/** Puts `from` in the place of `to`; the old one goes. */
-async function replaceFolder(from: string, to: string): Promise<void> {
-  const old = `${from}.old`;
-  await Deno.rename(to, old).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
-  await Deno.rename(from, to);
 }
