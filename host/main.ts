@@ -131,6 +131,10 @@ async function run(options: Options): Promise<number> {
     if (again) hurry.abort(new DOMException("The card is left as it is", "AbortError"));
     end.resolve(status);
   };
+  // Before anybody is told that we are there, and may end us.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => leave(EXIT.interrupted));
+  }
 
   await using opened = await openDevices({
     disks: options.disk,
@@ -150,10 +154,6 @@ async function run(options: Options): Promise<number> {
   const { hostname, port } = host.address;
   say({ type: "listening", hostname, port }, `listening on ${hostname}:${port}`);
   for (const name of opened.consoles) say({ type: "console", name }, `console on ${name}`);
-
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => leave(EXIT.interrupted));
-  }
   if (options.exec !== undefined) void exec(opened, options.exec).then(end.resolve, end.reject);
   const status = await end.promise;
   leaving = true;
