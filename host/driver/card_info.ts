@@ -50,32 +50,4 @@ export function capabilityName(id: number): string {
   return `capability ${hex(id, 2)}`;
 }
 
-/** A few lines for a terminal, as `lspci -v` would put them. */
-export function describeCard(info: CardInfo): string {
-  const bars = info.bars.map((bar) => {
-    const kind = bar.kind === "io" ? "I/O" : bar.kind === "memory64" ? "64-bit" : "32-bit";
-    const prefetchable = bar.prefetchable ? " prefetchable" : "";
-    return `  BAR ${bar.index}: ${kind}${prefetchable} at ${hex(bar.address)}, ${size(bar.size)}`;
-  });
-  return [
-    `${hex4(info.vendorId)}:${hex4(info.deviceId)}, stepping ${info.stepping}, class ${
-      info.classCode.toString(16).padStart(6, "0")
-    }`,
-    `  ${info.platform}, ${info.memoryMib} MiB of memory, ${info.vectors} MSI vectors`,
-    ...bars,
-    `  capabilities: ${info.capabilities.map((c) => c.name).join(", ")}`,
-  ].join("\n");
-}
-
 const hex = (value: number, digits = 1): string => `0x${value.toString(16).padStart(digits, "0")}`;
-const hex4 = (value: number): string => value.toString(16).padStart(4, "0");
-
-function size(bytes: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  let unit = 0;
-  while (bytes >= 1024 && bytes % 1024 === 0 && unit < units.length - 1) {
-    bytes /= 1024;
-    unit++;
-  }
-  return `${bytes} ${units[unit]}`;
-}

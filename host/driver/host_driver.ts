@@ -22,15 +22,15 @@ import { Boot, DOWNLOAD_READY, readBootstrap } from "./boot.ts";
 import { BootError } from "./boot_error.ts";
 import type { BootImages } from "./boot_image.ts";
 import type { CardInfo } from "./card_info.ts";
-import { Condition, WaitTimeout } from "./condition.ts";
-import { Deadline } from "./deadline.ts";
+import { CardLife } from "./card_life.ts";
+import { CardReports } from "./card_reports.ts";
+import { resetCard } from "./card_reset.ts";
+import { WaitTimeout } from "./condition.ts";
 import { download } from "./download.ts";
 import type { CardEvent, DeviceFault, PostCode } from "./events.ts";
-import { HostPage } from "./host_page.ts";
-import { PostCodes } from "./post_codes.ts";
 import { probe, type Probed } from "./probe.ts";
 import type { RootPort } from "./root_port.ts";
-import { type LifeEvent, type LifeState, next, statesFor } from "./states.ts";
+import type { LifeEvent, LifeState } from "./states.ts";
 
 /** How long a card may take from reset to ready, ms: the original's 45 s. */
 const RESET_TIMEOUT = 45_000;
@@ -61,32 +61,31 @@ export interface TimeoutOptions extends CancelOptions {
 
 export class HostDriver implements AsyncDisposable {
   readonly #options: HostDriverOptions;
-  readonly #hostPage: HostPage;
-  readonly #changed = new Condition();
+  readonly #reports: CardReports;
+  readonly #life: CardLife;
   readonly #closed = new AbortController();
-  readonly #postCodes = new PostCodes();
   readonly #faults: Partial<Record<DeviceFault["fault"], number>> = {};
   #probed: Probed | undefined;
   #info: CardInfo | undefined;
-  #state: LifeState = "resetting";
-  #reason: ShutdownReason = "nop";
   #boot: Boot | undefined;
   /** Aborts the download that is under way. */
   #download: AbortController | undefined;
   /** Why the card refused the boot that is under way. */
   #refusal: BootError | undefined;
-  /** The card OS of this boot has stopped; `#reason` says why. */
+  /** The card OS of this boot has stopped; the reason says why. */
   #stopped = false;
   /** It was asked to. */
   #shutdownAsked = false;
   #resetting = false;
   #resetError: unknown;
-  /** Counts what the card said: POST codes and card states. */
-  #heard = 0;
 
   private constructor(options: HostDriverOptions) {
     this.#options = options;
-    this.#hostPage = new HostPage(options.rootPort.memory);
+    const reports = this.#reports = new CardReports(options.rootPort.memory);
+    this.#life = new CardLife(
+      (state, reason) => this.#emit({ type: "state", state, reason }),
+      () => reports.changed.notify(),
+    );
   }
 
   /**
@@ -109,11 +108,11 @@ export class HostDriver implements AsyncDisposable {
   }
 
   get state(): LifeState {
-    return this.#state;
+    return this.#life.state;
   }
   /** Why the card OS stopped last; `nop` while it has not. */
   get shutdownReason(): ShutdownReason {
-    return this.#reason;
+    return this.#life.reason;
   }
   /** Undefined until the probe is done. */
   get info(): CardInfo | undefined {
@@ -121,7 +120,7 @@ export class HostDriver implements AsyncDisposable {
   }
   /** The last 256, oldest first. */
   get postCodes(): readonly PostCode[] {
-    return this.#postCodes.all;
+    return this.#reports.postCodes.all;
   }
   /** Faults of devices, by code. */
   get faults(): Readonly<Partial<Record<DriverFault | "internal", number>>> {
@@ -140,8 +139,8 @@ export class HostDriver implements AsyncDisposable {
     const { registers, windows, info } = probed;
     registers.write("interrupt_enable", ALL_SOURCES);
     // Here the card says why, if it cannot become ready.
-    registers.write("host_page_low", this.#hostPage.address % 2 ** 32);
-    registers.write("host_page_high", Math.floor(this.#hostPage.address / 2 ** 32));
+    registers.write("host_page_low", this.#reports.page.address % 2 ** 32);
+    registers.write("host_page_high", Math.floor(this.#reports.page.address / 2 ** 32));
     if (!(await registers.read("download_info", open) & DOWNLOAD_READY)) {
       // It is on its way to ready, and ignores this; or still does what another host wanted.
       await this.#firstReset(probed, open);
@@ -149,7 +148,7 @@ export class HostDriver implements AsyncDisposable {
     const { platform } = await readBootstrap(registers, windows, info.memoryMib, open);
     this.#info = { ...info, platform };
     this.#emit({ type: "found", info: this.#info });
-    this.#advance("became_ready");
+    this.#life.advance("became_ready");
     return this.#info;
   }
 
@@ -161,8 +160,8 @@ export class HostDriver implements AsyncDisposable {
    */
   async boot(images: BootImages, { signal }: CancelOptions = {}): Promise<void> {
     this.#command("boot");
-    this.#hostPage.clear();
-    this.#reason = "nop";
+    this.#reports.page.clear();
+    this.#life.reason = "nop";
     this.#refusal = undefined;
     this.#stopped = this.#shutdownAsked = false;
     const abort = this.#download = new AbortController();
@@ -170,15 +169,15 @@ export class HostDriver implements AsyncDisposable {
       await this.#startBoot(images, this.#open(signal, abort.signal));
     } catch (error) {
       await this.#dropBoot();
-      this.#advance("boot_failed");
+      this.#life.advance("boot_failed");
       throw error;
     } finally {
       if (this.#download === abort) this.#download = undefined;
     }
     // Decided where it happens: by the time this function goes on, the card may have gone on too.
-    const failure = await this.#changed.until(() => {
-      if (this.#state === "booting") return undefined;
-      return this.#state === "online" ? NONE : this.#bootFailure();
+    const failure = await this.#reports.changed.until(() => {
+      if (this.state === "booting") return undefined;
+      return this.state === "online" ? NONE : this.#bootFailure();
     }, { signal: this.#open(signal) });
     if (failure === NONE) return;
     if (this.#stopped && this.state === "shutting_down") await this.#tryReset();
@@ -194,15 +193,15 @@ export class HostDriver implements AsyncDisposable {
     this.#shutdownAsked = true;
     this.#boot!.requestShutdown();
     try {
-      await this.#changed.until(
-        () => this.#stopped || this.#state !== "shutting_down" || undefined,
+      await this.#reports.changed.until(
+        () => this.#stopped || this.state !== "shutting_down" || undefined,
         { signal: this.#open(signal), timeout },
       );
     } catch (error) {
       if (!(error instanceof WaitTimeout)) throw error;
     }
-    if (this.#state === "shutting_down" || this.#resetting) await this.reset({ signal });
-    return this.#reason;
+    if (this.state === "shutting_down" || this.#resetting) await this.reset({ signal });
+    return this.#life.reason;
   }
 
   /**
@@ -212,11 +211,9 @@ export class HostDriver implements AsyncDisposable {
   waitForStop(
     { signal }: CancelOptions = {},
   ): Promise<{ readonly reason: ShutdownReason; readonly asked: boolean }> {
-    return this.#changed.until(() => {
-      const runs = this.#state === "booting" || this.#state === "online" ||
-        this.#state === "shutting_down";
-      if (runs && !this.#stopped) return undefined;
-      return { reason: this.#reason, asked: this.#shutdownAsked };
+    return this.#reports.changed.until(() => {
+      if (this.#life.runs && !this.#stopped) return undefined;
+      return { reason: this.#life.reason, asked: this.#shutdownAsked };
     }, { signal: this.#open(signal) });
   }
 
@@ -231,8 +228,8 @@ export class HostDriver implements AsyncDisposable {
       this.#resetting = true;
       this.#runReset();
     }
-    await this.#changed.until(() => !this.#resetting || undefined, { signal: open });
-    if (this.#state === "reset_failed") throw this.#resetError;
+    await this.#reports.changed.until(() => !this.#resetting || undefined, { signal: open });
+    if (this.state === "reset_failed") throw this.#resetError;
   }
 
   /** Resolves as soon as the card is in one of `states`. @throws {LinkError} when the card is gone */
@@ -241,23 +238,23 @@ export class HostDriver implements AsyncDisposable {
     { signal, timeout }: TimeoutOptions = {},
   ): Promise<LifeState> {
     const wanted: readonly LifeState[] = typeof states === "string" ? [states] : states;
-    return this.#changed.until(() => wanted.includes(this.#state) ? this.#state : undefined, {
+    return this.#reports.changed.until(() => wanted.includes(this.state) ? this.state : undefined, {
       signal: this.#open(signal),
       timeout,
       describe: () =>
-        `Cannot wait any longer: card is ${this.#state}, wanted ${wanted.join(" or ")}`,
+        `Cannot wait any longer: card is ${this.state}, wanted ${wanted.join(" or ")}`,
     });
   }
 
   /** The card process is gone and the link's session with it: whatever waits ends with LinkError. */
   gone(cause?: Error): void {
     if (this.#closed.signal.aborted) return;
-    if (next(this.#state, "gone") === "shutting_down" && this.#reason === "nop") {
-      this.#reason = "crashed";
+    if (this.#life.after("gone") === "shutting_down" && this.#life.reason === "nop") {
+      this.#life.reason = "crashed";
     }
     // Closed first: who waits shall hear that the card is gone, not what became of its state.
     this.#close(new LinkError("Cannot reach card: it is gone", { cause }));
-    this.#advance("gone");
+    this.#life.advance("gone");
   }
 
   /** Pulls all devices and unmaps everything; the card itself is left as it is. */
@@ -267,7 +264,7 @@ export class HostDriver implements AsyncDisposable {
     rootPort.listen(undefined);
     rootPort.handle(0, undefined);
     await this.#dropBoot();
-    this.#hostPage[Symbol.dispose]();
+    this.#reports[Symbol.dispose]();
   }
 
   /** Downloads, publishes and rings, unless `signal` aborts before the card was started. */
@@ -289,7 +286,7 @@ export class HostDriver implements AsyncDisposable {
       rootPort,
       registers,
       windows,
-      hostPage: this.#hostPage,
+      hostPage: this.#reports.page,
       onStarted: (slot, device) => this.#emit({ type: "device_started", slot, device }),
       onFault: (fault) => this.#faulted(fault),
     }, offer);
@@ -299,9 +296,11 @@ export class HostDriver implements AsyncDisposable {
   #bootFailure(): Error {
     if (this.#refusal) return this.#refusal;
     const what = this.#stopped
-      ? `the card OS stopped (${this.#reason}) before it came online`
+      ? `the card OS stopped (${this.#life.reason}) before it came online`
       : `the card was reset`;
-    return new BootError(`Cannot boot: ${what}; last POST code ${this.#postCodes.lastText}`);
+    return new BootError(
+      `Cannot boot: ${what}; last POST code ${this.#reports.postCodes.lastText}`,
+    );
   }
 
   /** The boot's error is what its caller wants to know; that of the reset shows in the state. */
@@ -317,7 +316,7 @@ export class HostDriver implements AsyncDisposable {
     try {
       await this.#resetCard(probed, signal);
     } catch (error) {
-      this.#advance("reset_timeout");
+      this.#life.advance("reset_timeout");
       throw error;
     }
   }
@@ -330,36 +329,18 @@ export class HostDriver implements AsyncDisposable {
       await this.#resetCard(this.#probed!, this.#closed.signal);
       await this.#dropBoot();
       this.#resetting = false;
-      this.#advance("became_ready");
+      this.#life.advance("became_ready");
     } catch (error) {
       this.#resetError = error;
       this.#resetting = false;
-      this.#advance("reset_timeout");
+      this.#life.advance("reset_timeout");
     }
-    this.#changed.notify();
+    this.#reports.changed.notify();
   }
 
-  /** Writes the reset register and resolves when the card waits for a download again. @throws {BootError} */
-  async #resetCard({ registers }: Probed, signal: AbortSignal): Promise<void> {
+  #resetCard({ registers }: Probed, signal: AbortSignal): Promise<void> {
     const timeout = this.#options.resetTimeout ?? RESET_TIMEOUT;
-    using deadline = new Deadline(
-      timeout,
-      () => `not ready after ${timeout / 1000} s, last POST code ${this.#postCodes.lastText}`,
-    );
-    const limited = AbortSignal.any([signal, deadline.signal]);
-    registers.write("reset", 1);
-    try {
-      while (true) {
-        const heard = this.#heard;
-        if (await registers.read("download_info", limited) & DOWNLOAD_READY) return;
-        // The read came after all that the card had posted before the reset: a refusal is of now.
-        if (this.#hostPage.cardState === "refused") throw this.#cardRefusal("reset");
-        await this.#changed.until(() => this.#heard !== heard || undefined, { signal: limited });
-      }
-    } catch (error) {
-      if (!(error instanceof WaitTimeout)) throw error;
-      throw new BootError(`Cannot reset card: ${error.message}`, { cause: error });
-    }
+    return resetCard({ registers, reports: this.#reports, timeout, signal });
   }
 
   async #dropBoot(): Promise<void> {
@@ -371,46 +352,37 @@ export class HostDriver implements AsyncDisposable {
 
   /** MSI vector 0: the card wrote the header of the host page. */
   #cardReported(): void {
-    this.#heard++;
-    switch (this.#hostPage.cardState) {
+    this.#reports.reported();
+    switch (this.#reports.page.cardState) {
       case "online":
-        this.#advance("came_online");
+        this.#life.advance("came_online");
         break;
       case "refused":
-        if (this.#state !== "booting") break;
-        this.#refusal = this.#cardRefusal("boot");
+        if (this.state !== "booting") break;
+        this.#refusal = this.#reports.refusal("boot");
         this.#osStopped();
         break;
       case "stopped":
-        if (this.#stopped || next(this.#state, "stopped") === undefined) break;
-        this.#reason = this.#hostPage.shutdownReason;
+        if (this.#stopped || this.#life.after("stopped") === undefined) break;
+        this.#life.reason = this.#reports.page.shutdownReason;
         this.#osStopped();
         break;
       default:
         break;
     }
-    this.#changed.notify();
+    this.#reports.changed.notify();
   }
 
   #osStopped(): void {
     this.#stopped = true;
     // Devices become idle at once; reset and dispose wait for them.
     this.#boot?.unplug();
-    this.#advance("stopped");
-  }
-
-  #cardRefusal(act: string): BootError {
-    const postCode = this.#postCodes.lastText;
-    return new BootError(
-      `Cannot ${act}: the card refused with POST code ${postCode}: ${this.#hostPage.text}`,
-      { postCode },
-    );
+    this.#life.advance("stopped");
   }
 
   #posted(code: number): void {
-    this.#heard++;
-    this.#emit({ type: "post_code", ...this.#postCodes.add(code) });
-    this.#changed.notify();
+    this.#emit({ type: "post_code", ...this.#reports.posted(code) });
+    this.#reports.changed.notify();
   }
 
   #faulted(fault: DeviceFault): void {
@@ -421,23 +393,10 @@ export class HostDriver implements AsyncDisposable {
   /** @throws {TypeError} if `event` does not apply now */
   #command(event: LifeEvent): void {
     this.#closed.signal.throwIfAborted();
-    if (next(this.#state, event) === undefined || this.#info === undefined) {
-      const wanted = statesFor(event).join(", ");
-      const found = this.#info ? this.#state : "not probed";
-      throw new TypeError(`Cannot ${event} card: it is ${found}, wanted ${wanted}`);
+    if (this.#info === undefined) {
+      throw new TypeError(`Cannot ${event} card: it is not probed`);
     }
-    this.#advance(event);
-  }
-
-  #advance(event: LifeEvent): void {
-    const state = next(this.#state, event);
-    if (state === undefined) return;
-    const changed = state !== this.#state;
-    this.#state = state;
-    if (changed || event === "stopped") {
-      this.#emit({ type: "state", state, reason: this.#reason });
-    }
-    this.#changed.notify();
+    this.#life.command(event);
   }
 
   #emit(event: CardEvent): void {

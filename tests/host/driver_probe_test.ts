@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { describeCard, platformName } from "../../host/driver/card_info.ts";
+import { platformName } from "../../host/driver/card_info.ts";
 import { probe } from "../../host/driver/probe.ts";
 import { RootPort } from "../../host/driver/root_port.ts";
 import { le16, le32, ProtocolError, viewOf } from "../../protocol/mod.ts";
@@ -93,15 +93,9 @@ Deno.test("probe() ends with the signal's reason when it is cancelled", async ()
   );
 });
 
-Deno.test("describeCard() says what people ask for", async () => {
+Deno.test("probe() names what people ask for, numbers where there is no name", async () => {
   const { info } = await probe(makeCard({ memoryMib: 128 }).requester);
-  assertEquals(
-    describeCard({ ...info, platform: platformName(2) }),
-    `8086:225c, stepping B1, class 0b4000
-  diag, 128 MiB of memory, 32 MSI vectors
-  BAR 0: 64-bit prefetchable at 0x4000000000, 256 MiB
-  BAR 2: I/O at 0x1000, 64 bytes
-  BAR 4: 32-bit at 0xe0000000, 128 KiB
-  capabilities: msi`,
-  );
+  assertEquals([info.stepping, info.memoryMib, info.classCode], ["B1", 128, 0x0b4000]);
+  assertEquals(info.capabilities.map(({ name }) => name), ["msi"]);
+  assertEquals([platformName(2), platformName(0x77)], ["diag", "platform 0x77"]);
 });
