@@ -19,6 +19,7 @@ import { CONSOLE_CHOICES } from "./backends/open_console.ts";
 import { DISK_CHOICES } from "./backends/open_disk.ts";
 import { NET_CHOICES } from "./backends/open_net.ts";
 import { ADDRESS_FORM, parseAddress } from "./control/addresses.ts";
+import type { ExecWriter } from "./control/exec.ts";
 import { diagImages, linuxImages } from "./control/images.ts";
 import { type OpenDevices, openDevices } from "./control/open_devices.ts";
 import { jsonOf, lineOf } from "./control/report.ts";
@@ -78,6 +79,8 @@ type Options = OptionValues<typeof COMMAND["options"]>;
 const SHUTDOWN_TIMEOUT = 10_000;
 /** A terminal and whoever started us may both pass one Ctrl-C on: what comes within this time is one, ms. */
 const ONE_SIGNAL = 500;
+/** A card that takes no command after this time may never do so, ms. */
+const EXEC_PATIENCE = 30_000;
 
 await runMain("host", async () => {
   const options = parseOptions(COMMAND, Deno.args);
@@ -154,7 +157,12 @@ async function run(options: Options): Promise<number> {
   const { hostname, port } = host.address;
   say({ type: "listening", hostname, port }, `listening on ${hostname}:${port}`);
   for (const name of opened.consoles) say({ type: "console", name }, `console on ${name}`);
-  if (options.exec !== undefined) void exec(opened, options.exec).then(end.resolve, end.reject);
+  if (options.exec !== undefined) {
+    void exec(opened, options.exec, () => {
+      const text = "the card OS takes no commands yet: it has not opened its exec port";
+      say({ type: "waiting", text }, text);
+    }).then(end.resolve, end.reject);
+  }
   const status = await end.promise;
   leaving = true;
   if (host.card?.state === "online" && host.linkUp) {
@@ -222,9 +230,30 @@ async function chooseImages(options: Options, { address }: OpenDevices): Promise
   }
 }
 
-async function exec({ exec }: OpenDevices, command: string): Promise<number> {
-  const to = (stream: typeof Deno.stdout) => async (bytes: Uint8Array) => {
-    for (let at = 0; at < bytes.length;) at += await stream.write(bytes.subarray(at));
+async function exec(
+  { exec }: OpenDevices,
+  command: string,
+  remind: () => void,
+): Promise<number> {
+  const reminder = setTimeout(() => exec.ready || remind(), EXEC_PATIENCE);
+  try {
+    return await exec.run(command, {
+      stdout: writer(Deno.stdout, "stdout"),
+      stderr: writer(Deno.stderr, "stderr"),
+    });
+  } finally {
+    clearTimeout(reminder);
+  }
+}
+
+/** Whoever reads our output may leave before its end (`| head`): then the command is given up. */
+function writer(stream: typeof Deno.stdout, name: string): ExecWriter {
+  return async (bytes) => {
+    try {
+      for (let at = 0; at < bytes.length;) at += await stream.write(bytes.subarray(at));
+    } catch (cause) {
+      const reason = cause instanceof Deno.errors.BrokenPipe ? "nobody reads it" : `${cause}`;
+      throw new BackendError(`Cannot write the command's output to ${name}: ${reason}`, { cause });
+    }
   };
-  return await exec.run(command, { stdout: to(Deno.stdout), stderr: to(Deno.stderr) });
 }

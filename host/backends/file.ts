@@ -41,6 +41,8 @@ export class FileBackend implements BlockBackend {
   /** Ways of fallocate that this file system has refused. */
   readonly #unsupported = new Set<number>();
   readonly #syncs: DataSync;
+  /** The last of the calls that go on for many turns of the event loop. */
+  #long: Promise<void> = Promise.resolve();
   #closed = false;
 
   private constructor(path: string, readOnly: boolean, fd: number, lock: Deno.FsFile) {
@@ -125,7 +127,8 @@ export class FileBackend implements BlockBackend {
     const length = count * SECTOR_SIZE;
     // A file system says at the first call, before anything was changed, that it cannot.
     const done = this.#allocate(mode, offset, length, signal);
-    return this.#can(mode) ? done : this.#fillZeroes(offset, length, signal);
+    if (this.#can(mode)) return done;
+    return this.#inTurn(() => this.#fillZeroes(offset, length, signal));
   }
 
   /** Call it when no request is under way; waits for a sync. Idempotent. */
@@ -147,8 +150,15 @@ export class FileBackend implements BlockBackend {
     const first = Math.min(length, FALLOCATE_PIECE);
     this.#allocatePiece(mode, offset, first);
     if (first < length && this.#can(mode)) {
-      return this.#allocateRest(mode, offset + first, offset + length, signal);
+      return this.#inTurn(() => this.#allocateRest(mode, offset + first, offset + length, signal));
     }
+  }
+
+  /** One after the other: a queue full of them must not take a piece of each before anybody else has a turn. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#long.then(work);
+    this.#long = done.catch(() => {});
+    return done;
   }
 
   async #allocateRest(
@@ -172,6 +182,7 @@ export class FileBackend implements BlockBackend {
 
   async #fillZeroes(offset: number, length: number, signal: AbortSignal): Promise<void> {
     const zeros = new Uint8Array(Math.min(length, ZEROS_PIECE));
+    signal.throwIfAborted();
     for (let at = 0; at < length; at += zeros.length) {
       this.#writeAt(offset + at, zeros.subarray(0, Math.min(zeros.length, length - at)));
       await setImmediate(undefined, { signal });

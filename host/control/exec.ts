@@ -70,6 +70,11 @@ export class ExecChannel {
     this.err = { ...backend("err"), write: (bytes) => this.#output("err", bytes) };
   }
 
+  /** The card OS takes commands now. */
+  get ready(): boolean {
+    return this.#open;
+  }
+
   /** The ports to give to the card's console device. */
   get ports(): PortOptions[] {
     return (["in", "out", "err"] as const).map((which) => {

@@ -1,5 +1,5 @@
 // Ctrl-C, SIGTERM and a process that dies: in every phase both ends are gone within seconds.
-import { assertEquals, assertLess } from "@std/assert";
+import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { runCard } from "../../card/mod.ts";
 import { dialTcp } from "../../protocol/mod.ts";
 import { EXIT } from "../../scripts/cli/mod.ts";
@@ -150,4 +150,11 @@ Deno.test("host and card go on when what they say cannot be written", async () =
   card.kill("SIGTERM");
   assertEquals((await card.output()).code, EXIT.ok);
   assertEquals([code, new TextDecoder().decode(stdout)], [EXIT.ok, "knightsbridge-diag\n"]);
+});
+
+Deno.test("host --exec says so when the command's output cannot be written", async () => {
+  const within = ["sh", "-c", 'exec "$@" >/dev/full', ""];
+  await using lab = await Lab.start({ os: "diag", host: ["--exec", "uname"], within });
+  assertEquals(await lab.host.ended, EXIT.resource);
+  assertMatch(lab.host.lines.at(-1)!, /^host: Cannot write the command's output to stdout: /);
 });

@@ -120,6 +120,37 @@ Deno.test("FileBackend stops freeing a large range when it is aborted", async ()
   assertEquals(read(disk, 180 * 2048, 4096), filled(4096));
 });
 
+Deno.test({
+  name: "FileBackend writes zeros of one range after the other, and gives the event loop its turns",
+  // A file system that zeroes ranges itself has nothing to write.
+  ignore: !await Deno.stat("/dev/shm").then((stat) => stat.isDirectory, () => false),
+}, async () => {
+  const path = await Deno.makeTempFile({ dir: "/dev/shm" });
+  await Deno.truncate(path, 64 * MIB);
+  {
+    await using disk = FileBackend.open(path);
+    disk.write(0, filled(512), SIGNAL);
+    const order: string[] = [];
+    const stop = new AbortController();
+    const zero = (sector: number, signal: AbortSignal) =>
+      Promise.resolve(disk.writeZeroes(sector, 16 * 2048, false, signal))
+        .then(() => order.push(`${sector}`), () => order.push(`${sector} given up`));
+    const all = [zero(0, SIGNAL), zero(16 * 2048, SIGNAL), zero(32 * 2048, stop.signal)];
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    await all[0];
+    // Of the second range no more than a piece can be there yet.
+    assertLess(allocated(path), 20 * MIB);
+    stop.abort();
+    await Promise.all(all);
+    clearInterval(timer);
+    assertEquals(order, ["0", `${16 * 2048}`, `${32 * 2048} given up`]);
+    assertGreater(turns, 0);
+    assertEquals(read(disk, 0, 512), new Uint8Array(512));
+  }
+  await Deno.remove(path);
+});
+
 Deno.test("FileBackend refuses a second writer, and a writer beside a reader, but not two readers", async () => {
   using file = await image(MIB);
   {
