@@ -43,7 +43,8 @@ const COMMAND = {
     disk: {
       kind: "list",
       value: "CHOICE",
-      help: `Disk: ${DISK_CHOICES}\n(gone when the host ends). As often as there are disks.`,
+      help:
+        `Disk: ${DISK_CHOICES}.\nOf mem: nothing is left when the host ends. As often as there are disks.`,
     },
     net: { kind: "text", value: "CHOICE", help: `Network: ${NET_CHOICES} (none).` },
     address: { kind: "text", value: "ADDRESS", help: `The card's: ${ADDRESS_FORM}.` },

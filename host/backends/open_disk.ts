@@ -1,5 +1,5 @@
 /**
- * A disk by its name on the command line: `PATH`, `PATH,readonly` or `mem:SIZE`.
+ * A disk by its name on the command line: `PATH`, `PATH,readonly`, `mem:SIZE` or an NBD URI.
  *
  * @module
  */
@@ -7,15 +7,18 @@ import { BackendError, virtioBlock } from "../../protocol/mod.ts";
 import { nearest } from "./_nearest.ts";
 import { FileBackend } from "./file.ts";
 import { MemoryBackend } from "./memory.ts";
+import { NbdBackend } from "./nbd/backend.ts";
+import { isNbdUri, NBD_CHOICES, type NbdAddress, parseNbdUri } from "./nbd/uri.ts";
 import type { BlockBackend } from "./types.ts";
 
 /** What {@linkcode parseDisk} makes of the text. */
 export type DiskChoice =
   | { readonly kind: "file"; readonly path: string; readonly readOnly: boolean }
-  | { readonly kind: "memory"; readonly name: string; readonly bytes: number };
+  | { readonly kind: "memory"; readonly name: string; readonly bytes: number }
+  | { readonly kind: "nbd"; readonly address: NbdAddress };
 
 /** For help texts. */
-export const DISK_CHOICES = "PATH[,readonly] of a raw image, or mem:SIZE";
+export const DISK_CHOICES = "PATH[,readonly] of a raw image, mem:SIZE,\n" + NBD_CHOICES;
 
 const READONLY = "readonly";
 const UNITS = { "": 0, K: 1, M: 2, G: 3, T: 4 } as const;
@@ -23,6 +26,7 @@ const UNITS = { "": 0, K: 1, M: 2, G: 3, T: 4 } as const;
 /** Opens nothing. @throws {RangeError} naming the text and what was wanted */
 export function parseDisk(text: string): DiskChoice {
   if (text.startsWith("mem:")) return { kind: "memory", name: text, bytes: memoryBytes(text) };
+  if (isNbdUri(text)) return { kind: "nbd", address: parseNbdUri(text) };
   const comma = text.lastIndexOf(",");
   const word = comma < 0 ? undefined : text.slice(comma + 1);
   const path = word === READONLY ? text.slice(0, comma) : text;
@@ -44,9 +48,17 @@ function memoryBytes(text: string): number {
   );
 }
 
-/** @throws {BackendError} naming the disk, what is wrong with it, and what to do */
-export function openDisk(choice: DiskChoice): BlockBackend {
+/**
+ * `report` hears of what befalls the disk later and fails no request.
+ *
+ * @throws {BackendError} naming the disk, what is wrong with it, and what to do
+ */
+export async function openDisk(
+  choice: DiskChoice,
+  report: (error: BackendError) => void,
+): Promise<BlockBackend> {
   if (choice.kind === "file") return FileBackend.open(choice.path, choice);
+  if (choice.kind === "nbd") return await NbdBackend.open(choice.address, { report });
   const { name, bytes } = choice;
   try {
     return new MemoryBackend(new Uint8Array(bytes), { name });

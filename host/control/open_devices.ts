@@ -18,7 +18,7 @@ import { type CardAddress, DEFAULT_ADDRESS, stableMac } from "./addresses.ts";
 import { ExecChannel } from "./exec.ts";
 
 export interface DeviceChoices {
-  /** `PATH`, `PATH,readonly` or `mem:SIZE`, in the order of their names in the card: vda, vdb, ... */
+  /** `PATH`, `PATH,readonly`, `mem:SIZE` or an NBD URI, in the order of their names in the card: vda, vdb, ... */
   readonly disks: readonly string[];
   /** `tap:NAME`, `passt` or `none`. */
   readonly net: string;
@@ -63,7 +63,8 @@ export async function openDevices(
     return device;
   };
   for (const disk of choices.disks) {
-    add(new BlockDevice({ backend: openDisk(parseDisk(disk)), onError: hooks.report }));
+    const backend = await openDisk(parseDisk(disk), hooks.report);
+    add(new BlockDevice({ backend, onError: hooks.report }));
   }
   const net = parseNet(choices.net);
   let address: CardAddress | undefined;

@@ -1,4 +1,4 @@
-import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { FileBackend } from "../../host/backends/file.ts";
 import { MemoryBackend } from "../../host/backends/memory.ts";
 import { openDisk, parseDisk } from "../../host/backends/open_disk.ts";
@@ -28,6 +28,20 @@ Deno.test("parseDisk() refuses sizes that are none, and says what it wants", () 
   }
 });
 
+Deno.test("parseDisk() knows an NBD URI, and a file of such a name by its folder", () => {
+  const address = {
+    uri: "nbd://store/vm,1",
+    exportName: "vm,1",
+    transport: "tcp",
+    hostname: "store",
+    port: 10809,
+  } as const;
+  assertEquals(parseDisk("nbd://store/vm,1"), { kind: "nbd", address });
+  assertEquals(parseDisk("./nbd:1").kind, "file");
+  assertEquals(parseDisk("nbd.img").kind, "file");
+  assertThrows(() => parseDisk("nbd:store:10809"), RangeError, "wanted nbd://HOST");
+});
+
 Deno.test("parseDisk() suggests the word that was meant", () => {
   assertThrows(
     () => parseDisk("a.img,readonli"),
@@ -40,22 +54,22 @@ Deno.test("parseDisk() suggests the word that was meant", () => {
 });
 
 Deno.test("openDisk() gives a disk of zeros in memory, and a file", async () => {
-  const memory = openDisk(parseDisk("mem:1M"));
+  const memory = await openDisk(parseDisk("mem:1M"), () => {});
   assertInstanceOf(memory, MemoryBackend);
   assertEquals([memory.name, memory.sectors, memory.readOnly], ["mem:1M", 2048, false]);
   const path = await Deno.makeTempFile();
   await Deno.truncate(path, 1024);
   {
-    await using file = openDisk(parseDisk(`${path},readonly`));
+    await using file = await openDisk(parseDisk(`${path},readonly`), () => {});
     assertEquals(file.constructor, FileBackend);
     assertEquals([file.name, file.sectors, file.readOnly], [path, 2, true]);
   }
   await Deno.remove(path);
 });
 
-Deno.test("openDisk() says when the memory cannot be had", () => {
-  assertThrows(
-    () => openDisk(parseDisk("mem:4000T")),
+Deno.test("openDisk() says when the memory cannot be had", async () => {
+  await assertRejects(
+    () => openDisk(parseDisk("mem:4000T"), () => {}),
     BackendError,
     "Cannot make disk mem:4000T: this process cannot have so much memory",
   );
