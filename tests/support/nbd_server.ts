@@ -57,6 +57,7 @@ export class FakeNbdPeer {
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
+    conn.setNoDelay(true);
   }
 
   async send(hex: string): Promise<void> {

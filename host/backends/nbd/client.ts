@@ -18,7 +18,7 @@ import { type NbdFailure, type NbdOperation, NbdRequest } from "./request.ts";
 import type { NbdAddress } from "./uri.ts";
 
 /** Before the first attempt after a loss, doubled with each, and its bound; ms. */
-const FIRST_DELAY = 100;
+const FIRST_DELAY = 50;
 const LONGEST_DELAY = 5_000;
 
 export interface NbdClientOptions {
