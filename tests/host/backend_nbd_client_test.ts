@@ -3,7 +3,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { NbdBackend } from "../../host/backends/nbd/backend.ts";
 import { parseNbdUri } from "../../host/backends/nbd/uri.ts";
 import { BackendError } from "../../protocol/mod.ts";
-import { FakeNbdServer, type Welcome } from "../support/nbd_server.ts";
+import { type FakeNbdPeer, FakeNbdServer, type Welcome } from "../support/nbd_server.ts";
 
 const signal = new AbortController().signal;
 const READ_1 = "25609513 0000 0000 0000000000000001 0000000000000000 00000200";
@@ -142,53 +142,71 @@ Deno.test("NbdBackend fails given up requests at once, and understands late answ
   assertEquals(into.toHex(), "ee".repeat(512));
 });
 
+/** A write that the server has, and that was given up. */
+async function orphanWrite(disk: NbdBackend, peer: FakeNbdPeer): Promise<void> {
+  const abort = new AbortController();
+  const write = async () => await disk.write(0, new Uint8Array(512), abort.signal);
+  const written = assertRejects(write, Error, "reset");
+  await peer.expect("25609513 0000 0001 0000000000000001 0000000000000000 00000200" + DATA);
+  abort.abort(new Error("reset"));
+  await written;
+}
+
 Deno.test("NbdBackend sends nothing newer before a given up write is answered", async () => {
   await using server = new FakeNbdServer();
   const { peer, disk } = await start(server);
-  await using _disk = disk;
-  const abort = new AbortController();
-  const written = assertRejects(
-    async () => await disk.write(0, new Uint8Array(512), abort.signal),
-    Error,
-    "reset",
-  );
-  const flushed = disk.flush(signal);
-  await peer.read(28 + 512 + 28);
-  abort.abort(new Error("reset"));
-  await written;
+  await orphanWrite(disk, peer);
   const next = disk.write(0, new Uint8Array(512).fill(1), signal);
-  await peer.send("67446698 00000000 0000000000000002");
-  await flushed;
-  // Had it been sent, it would have been before this turn's end; the probe comes after it.
-  const probe = disk.flush(signal);
+  const failed = assertRejects(() => next, BackendError, "was closed");
+  // What was sent before the goodbye would come before it.
+  await disk[Symbol.asyncDispose]();
+  await failed;
+  assertEquals(await peer.end(), "2560951300000002" + "00".repeat(20));
+});
+
+Deno.test("NbdBackend goes on when a given up write is answered", async () => {
+  await using server = new FakeNbdServer();
+  const { peer, disk } = await start(server);
+  await using _disk = disk;
+  await orphanWrite(disk, peer);
+  const next = disk.write(0, new Uint8Array(512).fill(1), signal);
   await peer.send("67446698 00000000 0000000000000001");
   await peer.expect(
-    "25609513 0000 0001 0000000000000003 0000000000000000 00000200" + "01".repeat(512) +
-      "25609513 0000 0003 0000000000000004 0000000000000000 00000000",
+    "25609513 0000 0001 0000000000000002 0000000000000000 00000200" + "01".repeat(512),
   );
-  await peer.send("67446698 00000000 0000000000000003 67446698 00000000 0000000000000004");
-  await Promise.all([next, probe]);
+  await peer.send("67446698 00000000 0000000000000002");
+  await next;
+});
+
+Deno.test("NbdBackend leaves a server that answers what it was not asked yet", async () => {
+  await using server = new FakeNbdServer();
+  const { peer, disk } = await start(server);
+  await using _disk = disk;
+  await orphanWrite(disk, peer);
+  const flushing = disk.flush(signal);
+  await peer.send("67446698 00000000 0000000000000002");
+  assertEquals(await peer.end(), "");
+  const next = await server.welcome();
+  await next.expect("25609513 0000 0003 0000000000000002 0000000000000000 00000000");
+  await next.send("67446698 00000000 0000000000000002");
+  await flushing;
 });
 
 Deno.test("NbdBackend does not wait, after a loss, for writes that were given up", async () => {
   await using server = new FakeNbdServer();
   const { peer, disk } = await start(server);
   await using _disk = disk;
-  const abort = new AbortController();
-  const written = assertRejects(
-    async () => await disk.write(0, new Uint8Array(512), abort.signal),
-    Error,
-    "reset",
-  );
-  await peer.read(28 + 512);
-  abort.abort(new Error("reset"));
-  await written;
+  await orphanWrite(disk, peer);
   const flushing = disk.flush(signal);
   peer.close();
   const second = await server.welcome();
   await second.expect("25609513 0000 0003 0000000000000002 0000000000000000 00000000");
   await second.send("67446698 00000000 0000000000000002");
   await flushing;
+  const again = disk.flush(signal);
+  await second.expect("25609513 0000 0003 0000000000000003 0000000000000000 00000000");
+  await second.send("67446698 00000000 0000000000000003");
+  await again;
 });
 
 Deno.test("NbdBackend leaves the connection when a write is given up half sent", async () => {

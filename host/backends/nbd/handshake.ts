@@ -33,7 +33,7 @@ export interface NbdExport {
   readonly flags: number;
   /** Every offset and length is a multiple of it: a power of two, 1 or more. */
   readonly minimumBlock: number;
-  /** Largest payload of one request, in bytes: a multiple of `minimumBlock`. */
+  /** Largest payload of one request, in bytes: `minimumBlock` or more. */
   readonly maximumBlock: number;
   readonly structuredReplies: boolean;
 }
@@ -154,7 +154,7 @@ function refusal(type: number, text: string): BackendError {
   return new BackendError(`the server refuses: ${why}${text === "" ? "" : ` ("${text}")`}`);
 }
 
-/** With the largest request a multiple of the smallest. @throws if the numbers make no sense */
+/** With a bound to the largest request. @throws if the numbers make no sense */
 function usable<E extends Omit<NbdExport, "structuredReplies">>(found: E): E {
   const { size, flags, minimumBlock, maximumBlock } = found;
   const powerOfTwo = minimumBlock > 0 && (minimumBlock & (minimumBlock - 1)) === 0;
@@ -163,8 +163,7 @@ function usable<E extends Omit<NbdExport, "structuredReplies">>(found: E): E {
   }
   if (size === Infinity) throw malformed("a size beyond 2^53");
   if ((flags & EXPORT_FLAG.HAS_FLAGS) === 0) throw malformed("no flags of the export");
-  const bounded = Math.min(maximumBlock, DEFAULT_MAXIMUM);
-  return { ...found, maximumBlock: bounded - bounded % minimumBlock };
+  return { ...found, maximumBlock: Math.min(maximumBlock, DEFAULT_MAXIMUM) };
 }
 
 const malformed = (what: string) => new LinkError(`the server's handshake is malformed: ${what}`);
