@@ -2,8 +2,9 @@
  * A card: endpoint, bootstrap and link joined, from power on until it is told to stop.
  *
  * The card outlives its links. A lost connection is the link's own affair: it dials again and resumes, and nothing here
- * hears of it. A link that ended for good means that the host which set the card up is gone; the card then dials
- * for a new session and gives itself a hot reset, so that the next host finds it as after power on.
+ * hears of it. A link that ended for good means that the host which set the card up is gone; the card then dials for a
+ * new session. A card OS that is online runs on and waits for the next host to adopt it; else the card gives itself a
+ * hot reset, so that the next host finds it as after power on.
  *
  * @module
  */
@@ -65,6 +66,7 @@ export async function runCard(
     onEvent: (event) => options.onEvent?.(event),
   });
   let goodbye: Goodbye | undefined;
+  let parked = false;
   const onStatus = (status: LinkStatus): void => {
     if (status.type === "goodbye") goodbye = status;
     options.onEvent?.({ type: "link", status });
@@ -75,8 +77,10 @@ export async function runCard(
     const current = dialLink((stop) => options.dial(stop), link, signal);
     requester.setRequester(current);
     // Not awaited: the host sees by registers and POST codes how far the card is.
-    void (session === 1 ? bootstrap.powerOn() : bootstrap.hotReset());
+    if (session === 1) void bootstrap.powerOn();
+    else if (!parked) void bootstrap.hotReset();
     await current.closed;
+    parked = bootstrap.park();
     await mayDialAgain(goodbye, current.wasUp, signal);
   }
 }

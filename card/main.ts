@@ -60,6 +60,12 @@ function lineOf(event: CardEvent): string | undefined {
       return `the card OS stopped: ${event.reason}${event.detail && ` (${event.detail})`}`;
     case "refused":
       return `boot refused, POST ${event.postCode}: ${event.text}`;
+    case "parked":
+      return "the host is gone; the card OS runs on, and waits for the next";
+    case "adopted":
+      return "a host has taken over the card OS as it runs";
+    case "device_broken":
+      return `the device in slot ${event.slot} needs a reset: ${event.text}`;
     case "dispose_failed":
       return `a machine did not end in good order: ${event.error}`;
     default:

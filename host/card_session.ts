@@ -1,8 +1,8 @@
 /**
  * One session with one card process: its host driver, and what the host does with it by policy.
  *
- *     probe ─> boot ─> wait until the card OS stops ─> reset ─┬─> boot again, if it wanted a restart
- *                                                             └─> leave it ready
+ *     probe ─┬─> boot ─┬─> wait until the card OS stops ─> reset ─┬─> boot again, if it wanted a restart
+ *            └─────────┘ it runs already: adopted                 └─> leave it ready
  *
  * - **Invariant:** when `end()` has resolved, no device is plugged in and nothing of the session is mapped.
  *
@@ -91,7 +91,7 @@ export class CardSession {
     const { link, images, events } = this.#options;
     try {
       await before;
-      await this.driver.probe();
+      await this.driver.probe({ adopt: true });
       if (images) await this.#serve(images);
     } catch (error) {
       // The link says itself that it is closed.
@@ -104,7 +104,7 @@ export class CardSession {
   async #serve(images: BootImages): Promise<void> {
     const { driver } = this;
     while (true) {
-      await driver.boot(images);
+      if (driver.state === "ready") await driver.boot(images);
       const { reason, asked } = await driver.waitForStop();
       if (driver.state === "shutting_down") await driver.reset();
       else await driver.waitFor(["ready", "reset_failed"]);

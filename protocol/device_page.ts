@@ -115,13 +115,16 @@ export const HOST_SLOT = layout({
   /** DRIVER_FAULT number that the card's chain walker found. */
   fault: le32,
   fault_queue: le32,
+  /** 1: the driver runs since before this host; it has used the device already, and does not start afresh. */
+  adopted: le32,
+  reserved: le32,
 });
 
 /** Host page queue: where the driver put its rings (offsets in card memory), and how far they are. */
 export const HOST_QUEUE = layout({
   size: le16,
   enabled: le16,
-  /** Used index at the time the queue was started; 0 but for a host that comes back. */
+  /** Used index at the time the host is told of the queue: 0, but for a host that adopts a running card OS. */
   used_index: le16,
   /** Available index of the first chain record that will be posted. */
   available_index: le16,

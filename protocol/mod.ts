@@ -81,8 +81,10 @@ export {
 } from "./pcie/pci_config.ts";
 export { MAX_SPANS, SpanList } from "./link/span_list.ts";
 export {
+  ADOPT_SIGNAL,
   BOOT_SIGNAL,
   DOORBELL,
+  DOWNLOAD_INFO,
   IO_BAR,
   PLATFORM,
   postCode,

@@ -21,6 +21,8 @@ interface Write {
 export class ConfigWrites {
   readonly #requester: Pick<Requester, "message" | "writable" | "onWritable">;
   #held: Write[] = [];
+  /** There is no host: what is written waits for the next. */
+  #parked = false;
 
   constructor(requester: Pick<Requester, "message" | "writable" | "onWritable">) {
     this.#requester = requester;
@@ -28,8 +30,10 @@ export class ConfigWrites {
 
   post(slot: number, offset: number, width: 1 | 2 | 4, value: number): void {
     const write = { place: (slot | (width << 8) | (offset << 16)) >>> 0, value: value >>> 0 };
-    if (this.#held.length === 0 && this.#requester.writable) return this.#send(write);
-    if (this.#held.length === 0) this.#requester.onWritable(() => this.#release());
+    if (this.#held.length === 0) {
+      if (this.#requester.writable && !this.#parked) return this.#send(write);
+      if (!this.#parked) this.#requester.onWritable(() => this.#release());
+    }
     if (this.#held.length < HELD_MAX) {
       this.#held.push(write);
       return;
@@ -38,7 +42,21 @@ export class ConfigWrites {
     if (last >= 0) this.#held[last] = write;
   }
 
+  /** The host is gone. */
+  park(): void {
+    this.#parked = true;
+  }
+
+  /** A host is there again, and knows the devices. */
+  resume(): void {
+    this.#parked = false;
+    if (this.#held.length === 0) return;
+    if (this.#requester.writable) this.#release();
+    else this.#requester.onWritable(() => this.#release());
+  }
+
   #release(): void {
+    if (this.#parked) return;
     const held = this.#held;
     this.#held = [];
     for (const write of held) this.#send(write);

@@ -27,6 +27,26 @@ const FIELDS: Readonly<Record<number, readonly DriverField[]>> = {
   }],
 };
 
+/**
+ * Takes over into `config`, of a host that adopts the device, what a live driver wrote into `before`; `unknown` is
+ * called for each byte of which that host has to hear.
+ */
+export function keepDriverWrites(
+  type: number,
+  features: bigint,
+  before: Uint8Array,
+  config: Uint8Array,
+  unknown: (offset: number, value: number) => void,
+): void {
+  for (const { offset, mask, feature } of FIELDS[type] ?? []) {
+    if ((features & feature) === 0n || offset >= config.length) continue;
+    const value = before[offset]! & mask;
+    if (value === config[offset]) continue;
+    config[offset] = value;
+    unknown(offset, value);
+  }
+}
+
 /** Takes over into `config`, the card's copy, what a live driver of a device of type `type` writes. */
 export function takeDriverWrite(
   type: number,

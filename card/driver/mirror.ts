@@ -77,6 +77,8 @@ export class QueueMirror {
   /** Waits for staging or for the link. */
   #stalled = false;
   #waitsForLink = false;
+  /** Without a host: nothing is walked or posted. */
+  #parked = false;
   #stopped = false;
   #strayUsed = 0;
 
@@ -126,7 +128,7 @@ export class QueueMirror {
 
   /** Available buffer notification from the driver: offers every new chain to the host. */
   kick(): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#parked) return;
     this.#takeUsed();
     const idle = this.#inFlight === 0;
     try {
@@ -144,7 +146,7 @@ export class QueueMirror {
 
   /** The host rang: takes back what it used. True when the driver wants an interrupt for it. */
   used(): boolean {
-    if (this.#stopped) return false;
+    if (this.#stopped || this.#parked) return false;
     this.#takeUsed();
     this.#writer.msiEventChanged();
     const interrupt = this.#suppression.wantsInterrupt(this.#signalled, this.#used);
@@ -155,15 +157,22 @@ export class QueueMirror {
 
   /** The host may have moved `msi_event`: sends the MSI that it waits for if the record was posted before. */
   msiEventChanged(): void {
-    if (!this.#stopped) this.#writer.msiEventChanged();
+    if (!this.#stopped && !this.#parked) this.#writer.msiEventChanged();
+  }
+
+  /** The host is gone: chains wait where they are, for {@linkcode reoffer}. */
+  park(): void {
+    this.#parked = true;
   }
 
   /**
    * A host that restarted has new memory and knows no chain: offers it, in their first order, all that are not used.
-   * As with a new mirror, before the host is told of the queue.
+   * As with a new mirror, before the host is told of the queue: with the indices that this returns, of the first record
+   * offered and of the first element to be used.
    */
-  reoffer(row: MirrorRow): void {
-    if (this.#stopped) return;
+  reoffer(row: MirrorRow): { readonly available: number; readonly used: number } {
+    if (this.#stopped) return this.indices;
+    this.#parked = false;
     this.#takeUsed();
     this.#staging = this.#newStaging(row);
     const owed: number[] = [];
@@ -175,7 +184,9 @@ export class QueueMirror {
     this.#owed = owed.sort((a, b) => this.#order[b]! - this.#order[a]!);
     this.#writer = this.#newWriter(row, advance(this.#available, -owed.length));
     this.#writer.postIndex();
+    const first = this.indices;
     this.kick();
+    return first;
   }
 
   /** Device reset, or the machine is gone: nothing is read, written or sent any more. */

@@ -113,6 +113,15 @@ export class VirtioPciFunction implements PciFunction {
     else this.#configChanged = this.#phase !== "reset";
   }
 
+  /**
+   * Another host offers the device, with other features and queue sizes: they count from the next negotiation on. A
+   * queue that it does not have has size 0.
+   */
+  reoffer(features: bigint, queueSizes: readonly number[]): void {
+    this.#features.offer(features);
+    this.#queues.forEach((queue, index) => queue.offer(queueSizes[index] ?? 0));
+  }
+
   /** DEVICE_NEEDS_RESET: the device is broken until the driver resets it (§2.1.2). */
   needsReset(): void {
     if (this.#status === 0 || this.#status & DEVICE_STATUS.DEVICE_NEEDS_RESET) return;

@@ -14,13 +14,18 @@ export class FeatureRegisters {
   /** Which 32 bits each window shows; words from 2 up read as 0. */
   deviceSelect = 0;
   driverSelect = 0;
-  readonly #offered: bigint;
+  #offered: bigint;
   /** Bits 0 to 63 as the driver wrote them; `#beyond` is not 0 once it wanted one above. */
   readonly #wanted = new Uint32Array(WORDS);
   #beyond = 0;
 
   constructor(offered: bigint) {
     this.#offered = offered;
+  }
+
+  /** The device offers other features from now on; what was accepted stays accepted. */
+  offer(features: bigint): void {
+    this.#offered = features;
   }
 
   reset(): void {

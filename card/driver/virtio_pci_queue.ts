@@ -19,7 +19,7 @@ const ADDRESSES_SIZE = 24;
 
 export class QueueRegisters {
   /** Largest size offered; 0 is a queue that does not exist. */
-  readonly sizeMax: number;
+  sizeMax: number;
   size: number;
   enabled = false;
   readonly #addresses = new DataView(new ArrayBuffer(ADDRESSES_SIZE));
@@ -27,6 +27,12 @@ export class QueueRegisters {
   constructor(sizeMax: number) {
     this.sizeMax = sizeMax;
     this.size = sizeMax;
+  }
+
+  /** Another largest size, for a queue that is set up from now on; one that is enabled stays as it is. */
+  offer(sizeMax: number): void {
+    this.sizeMax = sizeMax;
+    if (!this.enabled) this.size = Math.min(this.size, sizeMax) || sizeMax;
   }
 
   reset(): void {

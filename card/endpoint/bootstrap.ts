@@ -11,8 +11,11 @@
  *          EE dE            no machine could be made; an error of our own while booting
  *
  * Every state is told to the host in the header of the host page; where that is the host says in two registers, which
- * are looked at on a card reset, at the boot signal, and when a reset is through, well or not. A card reset drops
- * machine, drivers and queues, and keeps the link and what the host set up.
+ * are looked at on a card reset, at the boot and adopt signals, and when a reset is through, well or not. A card reset
+ * drops machine, drivers and queues, and keeps the link and what the host set up.
+ *
+ * A host that is gone for good takes with it what it set up, but not a card OS that is online: that is parked, and waits
+ * until the next host adopts it, or resets the card.
  *
  * - **Invariant:** there is at most one machine, and what one from before a reset still says is not heard.
  *
@@ -50,6 +53,12 @@ export type BootstrapEvent =
   | { readonly type: "machine_started"; readonly platform: Machine["platform"] }
   | { readonly type: "machine_stopped"; readonly reason: ShutdownReason; readonly detail: string }
   | { readonly type: "refused"; readonly postCode: string; readonly text: string }
+  /** The host is gone; the card OS runs on, and its devices wait for another. */
+  | { readonly type: "parked" }
+  /** Another host has taken over the card OS. */
+  | { readonly type: "adopted" }
+  /** That host has not got what the driver of this device needs: DEVICE_NEEDS_RESET. */
+  | { readonly type: "device_broken"; readonly slot: number; readonly text: string }
   /** A machine did not go in good order; its memory may not come back. */
   | { readonly type: "dispose_failed"; readonly error: unknown };
 
@@ -69,6 +78,8 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
   #driver: CardDriver | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #beats = 0;
+  /** The host is gone, and none has adopted the machine yet. */
+  #parked = false;
   /** The reset that is under way, or the last one; never rejects. */
   #reset: Promise<void> = Promise.resolve();
   #disposed = false;
@@ -102,6 +113,26 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     return this.#reset;
   }
 
+  /**
+   * The host is gone for good: a fundamental reset, but a card OS that is online runs on. False, and nothing done, if
+   * there is none: then a hot reset has to follow.
+   */
+  park(): boolean {
+    const machine = this.#machine;
+    if (this.#state !== "online" || machine === undefined || this.#disposed) return false;
+    const { endpoint, onEvent } = this.#options;
+    const { postCode } = endpoint.registers;
+    this.#driver?.park();
+    this.#hostPage.moveTo(0);
+    endpoint.fundamentalReset();
+    endpoint.registers.postCode = postCode;
+    endpoint.registers.platform = PLATFORM[machine.platform];
+    endpoint.registers.setAdoptable();
+    this.#parked = true;
+    onEvent?.({ type: "parked" });
+    return true;
+  }
+
   doorbell(number: number, value: number): void {
     if (number === 0) this.#driver?.headerChanged();
     else if (number <= page.SLOTS) this.#driver?.doorbell(number - 1, value);
@@ -131,6 +162,20 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
       if (error instanceof BootRefused) this.#refuse(error.postCode, error.message);
       else this.#refuse(EXCEPTION, `Cannot boot: ${error}`);
     }
+  }
+
+  adopt(): void {
+    if (!this.#parked || this.#disposed) return;
+    const { endpoint, onEvent } = this.#options;
+    this.#parked = false;
+    endpoint.registers.setDownload(undefined);
+    this.#hostPage.moveTo(endpoint.registers.hostPage ?? 0);
+    if (this.#state === "online") {
+      this.#driver?.adopt((slot, text) => onEvent?.({ type: "device_broken", slot, text }));
+      onEvent?.({ type: "adopted" });
+    }
+    // A card OS that has stopped meanwhile is not there to be adopted, and the host reads so.
+    this.#publishState();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -177,6 +222,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
   #quiesce(): void {
     const { endpoint } = this.#options;
     this.#stopDriver();
+    this.#parked = false;
     this.#machine = undefined;
     endpoint.attach(undefined);
     endpoint.cardPage.fill(0);
@@ -240,6 +286,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
   #stopped(reason: ShutdownReason, detail: string): void {
     if (!this.#step("stopped")) return;
     this.#stopDriver();
+    this.#options.endpoint.registers.setDownload(undefined);
     this.#hostPage.setHeader({ shutdown_reason: SHUTDOWN_REASON[reason] });
     this.#publishState();
     this.#options.onEvent?.({ type: "machine_stopped", reason, detail });

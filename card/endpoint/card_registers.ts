@@ -9,8 +9,10 @@
  * @module
  */
 import {
+  ADOPT_SIGNAL,
   BOOT_SIGNAL,
   DOORBELL,
+  DOWNLOAD_INFO,
   MESSAGE,
   page,
   REGISTERS,
@@ -21,7 +23,6 @@ import { type Interrupts, MSIX_TABLE_SIZE } from "./interrupts.ts";
 import { type Handlers, RegisterBlock } from "./register_block.ts";
 
 const MIB = 1 << 20;
-const DOWNLOAD_READY = 1;
 const DWORD = 0x1_0000_0000;
 /** Bus addresses end here. */
 const ADDRESS_END = 2 ** 52;
@@ -36,6 +37,8 @@ export interface RegisterEvents {
   doorbell(number: number, value: number): void;
   /** The boot register got BOOT_SIGNAL. */
   boot(): void;
+  /** The boot register got ADOPT_SIGNAL. */
+  adopt(): void;
   /** Bit 0 of the reset register was written. */
   reset(): void;
 }
@@ -91,6 +94,7 @@ export class CardRegisters {
       boot: {
         write(value) {
           if (value === BOOT_SIGNAL) events.boot();
+          else if (value === ADOPT_SIGNAL) events.adopt();
         },
       },
       download_info: { read: () => this.#downloadInfo },
@@ -140,7 +144,12 @@ export class CardRegisters {
 
   /** Ready for download to `loadAddress` (a multiple of 4096 below 4 GiB), or not ready at all. */
   setDownload(loadAddress: number | undefined): void {
-    this.#downloadInfo = loadAddress === undefined ? 0 : (loadAddress | DOWNLOAD_READY) >>> 0;
+    this.#downloadInfo = loadAddress === undefined ? 0 : (loadAddress | DOWNLOAD_INFO.ready) >>> 0;
+  }
+
+  /** Not ready for download: what runs waits for a host that adopts it. `setDownload` ends that. */
+  setAdoptable(): void {
+    this.#downloadInfo = DOWNLOAD_INFO.adoptable;
   }
 
   /** @throws {UnsupportedRequest} if nothing is at `offset` */

@@ -63,7 +63,7 @@ export interface EndpointOptions {
   readonly requester: BusMaster;
 }
 
-const NOBODY: RegisterEvents = { doorbell() {}, boot() {}, reset() {} };
+const NOBODY: RegisterEvents = { doorbell() {}, boot() {}, adopt() {}, reset() {} };
 
 export class Endpoint implements Completer {
   /** What the host writes for the card driver (`protocol/device_page.ts`). */
@@ -115,6 +115,7 @@ export class Endpoint implements Completer {
       events: {
         doorbell: (number, value) => this.#events.doorbell(number, value),
         boot: () => this.#events.boot(),
+        adopt: () => this.#events.adopt(),
         reset: () => this.#events.reset(),
       },
     });

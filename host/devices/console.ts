@@ -126,6 +126,7 @@ export class ConsoleDevice implements VirtioDevice {
         const transmit = queue(QUEUE.controlTransmit);
         this.#control = new ConsoleControl(session, receive, transmit, this.#ports);
         this.#control.transmitNotified();
+        this.#control.receiveNotified();
       } else {
         // A driver without MULTIPORT has no way to say that it opened its only port.
         this.#ports[0]!.port.setOpen(true);

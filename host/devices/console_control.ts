@@ -60,6 +60,14 @@ export class ConsoleControl {
     this.#ports = ports;
     this.#waiting = ports.map(() => new Set());
     this.#pump = new ChainPump(session, transmit, (chain) => this.#take(chain));
+    // What the driver said to the host before is not known. Asked anew, it says PORT_READY again, but not which ports
+    // are open: all count as open, as a driver drops what comes in by one that is not.
+    if (session.adopted) {
+      ports.forEach((port, id) => {
+        this.#want(id, EVENT.PORT_ADD);
+        port.setOpen(true);
+      });
+    }
   }
 
   /** Receive buffers were made available. */

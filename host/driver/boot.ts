@@ -8,9 +8,12 @@
  *
  * Steps 2 to 4 are posted and stay in order, so the card finds everything in place when the signal comes.
  *
+ * A card OS that runs already, because it outlived its host, is adopted instead: the devices are published anew, and the
+ * adopt signal is written.
+ *
  * @module
  */
-import { BOOT_SIGNAL, page, ProtocolError, type Width } from "../../protocol/mod.ts";
+import { ADOPT_SIGNAL, BOOT_SIGNAL, page, ProtocolError, type Width } from "../../protocol/mod.ts";
 import type { AttachedDevice } from "./attached_device.ts";
 import { platformName } from "./card_info.ts";
 import { CardPage } from "./card_page.ts";
@@ -26,9 +29,6 @@ const ALIGN = 4096;
 export interface BootstrapOffer extends CardMemoryMap {
   readonly platform: string;
 }
-
-/** Bit 0 of DOWNLOAD_INFO: the card waits for a download. */
-export const DOWNLOAD_READY = 1;
 
 /** @throws {ProtocolError} if what the card says of its memory cannot be */
 export async function readBootstrap(
@@ -73,7 +73,7 @@ export interface BootContext
   readonly rootPort: RootPort;
 }
 
-/** A card OS that was given everything, from the boot signal until it is reset. */
+/** A card OS that was given everything, from the boot or adopt signal until it is reset. */
 export class Boot {
   readonly #context: BootContext;
   readonly #cardPage: CardPage;
@@ -81,9 +81,10 @@ export class Boot {
   #shutdownRequest = 0;
   #unplugged: Promise<void> | undefined;
 
-  constructor(context: BootContext, offer: BootstrapOffer) {
+  /** `cardPage` is the offset of the card page in the aperture. */
+  constructor(context: BootContext, cardPage: number) {
     this.#context = context;
-    const address = context.windows.aperture.address + offer.page.address;
+    const address = context.windows.aperture.address + cardPage;
     this.#cardPage = new CardPage(context.registers, address);
   }
 
@@ -93,22 +94,32 @@ export class Boot {
     { placement, digests }: Downloaded,
     devices: readonly AttachedDevice[],
   ): void {
-    const { registers, rootPort } = this.#context;
+    this.#publish(offer.memoryBytes, devices);
+    this.#cardPage.writeHeader(placement, digests, Date.now());
+    this.#context.registers.write("boot", BOOT_SIGNAL);
+  }
+
+  /** Publishes devices, and takes over the card OS that runs. If it throws, call `unplug` and `release`. */
+  adopt(offer: BootstrapOffer, devices: readonly AttachedDevice[]): void {
+    this.#publish(offer.memoryBytes, devices);
+    this.#context.registers.write("boot", ADOPT_SIGNAL);
+  }
+
+  #publish(cardMemoryBytes: number, devices: readonly AttachedDevice[]): void {
+    const { rootPort } = this.#context;
     this.#cardPage.clearSlots();
     devices.forEach((attached, number) => {
       const slot = new Slot({
         ...this.#context,
         number,
         attached,
-        cardMemoryBytes: offer.memoryBytes,
+        cardMemoryBytes,
         cardPage: this.#cardPage,
         memory: rootPort.memory,
       });
       this.#slots.push(slot);
       rootPort.handle(number + 1, () => slot.interrupt());
     });
-    this.#cardPage.writeHeader(placement, digests, Date.now());
-    registers.write("boot", BOOT_SIGNAL);
   }
 
   requestShutdown(): void {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DOWNLOAD_READY } from "./boot.ts";
+import { DOWNLOAD_INFO } from "../../protocol/mod.ts";
 import { BootError } from "./boot_error.ts";
 import type { CardRegisters } from "./card_registers.ts";
 import type { CardReports } from "./card_reports.ts";
@@ -31,7 +31,7 @@ export async function resetCard(
   try {
     while (true) {
       const { heard } = reports;
-      if (await registers.read("download_info", limited) & DOWNLOAD_READY) return;
+      if (await registers.read("download_info", limited) & DOWNLOAD_INFO.ready) return;
       // The read came after all that the card had posted before the reset: a refusal is of now.
       if (reports.page.cardState === "refused") throw reports.refusal("reset");
       await reports.changed.until(() => reports.heard !== heard || undefined, { signal: limited });

@@ -11,6 +11,7 @@
  * @module
  */
 import {
+  DOWNLOAD_INFO,
   type DriverFault,
   LinkError,
   page,
@@ -18,7 +19,7 @@ import {
   type ShutdownReason,
 } from "../../protocol/mod.ts";
 import type { AttachedDevice } from "./attached_device.ts";
-import { Boot, DOWNLOAD_READY, readBootstrap } from "./boot.ts";
+import { Boot, type BootstrapOffer, readBootstrap } from "./boot.ts";
 import { BootError } from "./boot_error.ts";
 import type { BootImages } from "./boot_image.ts";
 import type { CardInfo } from "./card_info.ts";
@@ -54,6 +55,11 @@ export interface CancelOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ProbeOptions extends CancelOptions {
+  /** Take over a card OS that runs and has lost its host; else the card is reset, as in any other state. */
+  readonly adopt?: boolean;
+}
+
 export interface TimeoutOptions extends CancelOptions {
   /** Milliseconds; none by default. */
   readonly timeout?: number | undefined;
@@ -76,6 +82,8 @@ export class HostDriver implements AsyncDisposable {
   #stopped = false;
   /** It was asked to. */
   #shutdownAsked = false;
+  /** The adopt signal was written; the card has not said yet whether its OS still runs. */
+  #adopting = false;
   #resetting = false;
   #resetError: unknown;
 
@@ -128,28 +136,30 @@ export class HostDriver implements AsyncDisposable {
   }
 
   /**
-   * Finds out what the card is and brings it to `ready`.
+   * Finds out what the card is and brings it to `ready`, or to `online` if its OS was adopted.
    * @throws {ProtocolError} if it is no card, or one that cannot be used
    * @throws {BootError} if it does not become ready
    */
-  async probe({ signal }: CancelOptions = {}): Promise<CardInfo> {
+  async probe({ signal, adopt = false }: ProbeOptions = {}): Promise<CardInfo> {
     const open = this.#open(signal);
     const probed = await probe(this.#options.requester, open);
     this.#probed = probed;
-    const { registers, windows, info } = probed;
+    const { registers } = probed;
     registers.write("interrupt_enable", ALL_SOURCES);
     // Here the card says why, if it cannot become ready.
     registers.write("host_page_low", this.#reports.page.address % 2 ** 32);
     registers.write("host_page_high", Math.floor(this.#reports.page.address / 2 ** 32));
-    if (!(await registers.read("download_info", open) & DOWNLOAD_READY)) {
+    const found = await registers.read("download_info", open);
+    if (adopt && (found & DOWNLOAD_INFO.adoptable) && await this.#adopt(probed, open)) {
+      return this.#info!;
+    }
+    if (!(found & DOWNLOAD_INFO.ready)) {
       // It is on its way to ready, and ignores this; or still does what another host wanted.
       await this.#firstReset(probed, open);
     }
-    const { platform } = await readBootstrap(registers, windows, info.memoryMib, open);
-    this.#info = { ...info, platform };
-    this.#emit({ type: "found", info: this.#info });
+    await this.#identify(probed, open);
     this.#life.advance("became_ready");
-    return this.#info;
+    return this.#info!;
   }
 
   /**
@@ -267,10 +277,42 @@ export class HostDriver implements AsyncDisposable {
     this.#reports[Symbol.dispose]();
   }
 
+  async #identify(
+    { registers, windows, info }: Probed,
+    signal: AbortSignal,
+  ): Promise<BootstrapOffer> {
+    const offer = await readBootstrap(registers, windows, info.memoryMib, signal);
+    this.#info = { ...info, platform: offer.platform };
+    this.#emit({ type: "found", info: this.#info });
+    return offer;
+  }
+
+  /** Takes over the card OS that runs; false if it has stopped meanwhile, or says nothing. */
+  async #adopt(probed: Probed, signal: AbortSignal): Promise<boolean> {
+    const offer = await this.#identify(probed, signal);
+    signal.throwIfAborted();
+    const boot = this.#boot = this.#newBoot(probed, offer.page.address);
+    this.#adopting = true;
+    try {
+      boot.adopt(offer, this.#options.devices);
+      await this.#reports.changed.until(
+        () => !this.#adopting || this.#reports.page.cardState === "stopped" || undefined,
+        { signal, timeout: this.#options.resetTimeout ?? RESET_TIMEOUT },
+      );
+    } catch (error) {
+      if (!(error instanceof WaitTimeout)) throw error;
+    }
+    if (!this.#adopting) return true;
+    this.#adopting = false;
+    await boot.unplug();
+    return false;
+  }
+
   /** Downloads, publishes and rings, unless `signal` aborts before the card was started. */
   async #startBoot(images: BootImages, signal: AbortSignal): Promise<void> {
-    const { info, registers, windows } = this.#probed!;
-    const { requester, rootPort, devices } = this.#options;
+    const probed = this.#probed!;
+    const { info, registers, windows } = probed;
+    const { requester, devices } = this.#options;
     const offer = await readBootstrap(registers, windows, info.memoryMib, signal);
     const target = { ...offer, requester, aperture: windows.aperture.address };
     const downloaded = await download(
@@ -281,7 +323,13 @@ export class HostDriver implements AsyncDisposable {
     );
     // From here to the boot signal nothing is awaited, so nothing can come between.
     signal.throwIfAborted();
-    this.#boot = new Boot({
+    this.#boot = this.#newBoot(probed, offer.page.address);
+    this.#boot.start(offer, downloaded, devices);
+  }
+
+  #newBoot({ registers, windows }: Probed, cardPage: number): Boot {
+    const { requester, rootPort } = this.#options;
+    return new Boot({
       requester,
       rootPort,
       registers,
@@ -289,8 +337,7 @@ export class HostDriver implements AsyncDisposable {
       hostPage: this.#reports.page,
       onStarted: (slot, device) => this.#emit({ type: "device_started", slot, device }),
       onFault: (fault) => this.#faulted(fault),
-    }, offer);
-    this.#boot.start(offer, downloaded, devices);
+    }, cardPage);
   }
 
   #bootFailure(): Error {
@@ -319,6 +366,8 @@ export class HostDriver implements AsyncDisposable {
       this.#life.advance("reset_timeout");
       throw error;
     }
+    // What is left of an adoption that was not to be.
+    await this.#dropBoot();
   }
 
   /** Carries out one reset, whose outcome is `#state` and `#resetError`. Never rejects. */
@@ -355,7 +404,8 @@ export class HostDriver implements AsyncDisposable {
     this.#reports.reported();
     switch (this.#reports.page.cardState) {
       case "online":
-        this.#life.advance("came_online");
+        this.#life.advance(this.#adopting ? "adopted" : "came_online");
+        this.#adopting = false;
         break;
       case "refused":
         if (this.state !== "booting") break;

@@ -85,6 +85,11 @@ export class HostPage implements Disposable {
     return le32.get(this.#view, slotOffset(slot) + HOST_SLOT.at.fault_queue);
   }
 
+  /** The driver runs since before this host. */
+  adopted(slot: number): boolean {
+    return le32.get(this.#view, slotOffset(slot) + HOST_SLOT.at.adopted) === 1;
+  }
+
   queue(slot: number, queue: number): QueueSetup {
     return HOST_QUEUE.read(
       this.#view,

@@ -10,6 +10,7 @@ import type { DeviceSession } from "./virtio_device.ts";
 export interface SessionOptions {
   readonly features: bigint;
   readonly queues: readonly (MirrorQueue | undefined)[];
+  readonly adopted: boolean;
   readonly requester: Requester;
   /** The device cannot go on. Called at most once, and not after the end. */
   readonly onFail: (error: unknown) => void;
@@ -18,6 +19,7 @@ export interface SessionOptions {
 export class Session implements DeviceSession {
   readonly features: bigint;
   readonly queues: readonly (MirrorQueue | undefined)[];
+  readonly adopted: boolean;
   readonly #options: SessionOptions;
   readonly #ended = new AbortController();
 
@@ -25,6 +27,7 @@ export class Session implements DeviceSession {
     this.#options = options;
     this.features = options.features;
     this.queues = options.queues;
+    this.adopted = options.adopted;
   }
 
   get signal(): AbortSignal {

@@ -166,7 +166,8 @@ export class Slot {
       checkAccepted(attached.features, features);
       const queues = attached.device.queueSizes.map((_, queue) => this.#makeQueue(queue));
       const onFail = (error: unknown) => this.#failed(error);
-      this.#session = new Session({ features, queues, requester, onFail });
+      const adopted = hostPage.adopted(number);
+      this.#session = new Session({ features, queues, adopted, requester, onFail });
     } catch (error) {
       return this.#failed(error);
     }

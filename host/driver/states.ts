@@ -22,6 +22,8 @@ export type LifeEvent =
   | "boot_failed"
   /** The card driver on the card reported in. */
   | "came_online"
+  /** A card OS that outlived its host was found running, and goes on with this one. */
+  | "adopted"
   /** Command: ask the card OS to stop in good order. */
   | "shutdown"
   /** The card OS stopped, for whatever reason, or the bootstrap refused to start it. */
@@ -39,6 +41,7 @@ export const LIFE_EVENTS: readonly LifeEvent[] = [
   "boot",
   "boot_failed",
   "came_online",
+  "adopted",
   "shutdown",
   "stopped",
   "reset",
@@ -64,7 +67,12 @@ const NEXT: Readonly<Record<LifeState, Partial<Record<LifeEvent, LifeState>>>> =
     gone: "shutting_down",
   },
   shutting_down: { stopped: "shutting_down", reset: "resetting", gone: "shutting_down" },
-  resetting: { became_ready: "ready", reset_timeout: "reset_failed", gone: "reset_failed" },
+  resetting: {
+    became_ready: "ready",
+    adopted: "online",
+    reset_timeout: "reset_failed",
+    gone: "reset_failed",
+  },
   reset_failed: { reset: "resetting", gone: "reset_failed" },
 };
 

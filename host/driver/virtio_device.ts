@@ -55,6 +55,11 @@ export interface DeviceSession {
   /** Negotiated features. */
   readonly features: bigint;
   readonly queues: readonly (DeviceQueue | undefined)[];
+  /**
+   * The driver was served by a host process before this one, and goes on: what it told the device then is not told
+   * again, but every chain that was not given back is here again.
+   */
+  readonly adopted: boolean;
   /** Aborted at reset: whatever the device still waits for ends then. */
   readonly signal: AbortSignal;
   /** Link back-pressure: false means stop popping; `onWritable` calls back once. */

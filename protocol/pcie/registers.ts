@@ -32,7 +32,7 @@ export const REGISTERS = {
   interrupt_disable: { at: SBOX + 0x9014, access: "wo" },
   /** Boot doorbell (the original's APICICR7): writing BOOT_SIGNAL starts the downloaded OS. */
   boot: { at: SBOX + 0xaa08, access: "wo" },
-  /** DOWNLOAD_INFO: bit 0 ready for download; bits 31:12 load address in card memory. */
+  /** Bits of DOWNLOAD_INFO; bits 31:12 are the load address in card memory. */
   download_info: { at: SBOX + 0xab28, access: "ro" },
   /** Card memory in MiB. */
   memory_mib: { at: SBOX + 0xab2c, access: "ro" },
@@ -48,6 +48,15 @@ export const REGISTERS = {
 
 /** What starts the card: vector 229 with the send bit 13, as the original wrote it. */
 export const BOOT_SIGNAL = 229 | (1 << 13);
+/** What hands a running card OS to a host that found it waiting: the next vector, which the original left alone. */
+export const ADOPT_SIGNAL = 230 | (1 << 13);
+
+export const DOWNLOAD_INFO = {
+  /** The card waits for a download. */
+  ready: 1 << 0,
+  /** A card OS runs whose host is gone: it waits for a host that adopts it. Never together with `ready`. */
+  adoptable: 1 << 1,
+} as const;
 
 /** Doorbell numbers are per device: slot s rings doorbell s + 1; doorbell 0 is the card as a whole. */
 export const DOORBELL = {

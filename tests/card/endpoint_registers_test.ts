@@ -37,7 +37,7 @@ Deno.test("pending bits of MSI-X are read-only", () => {
 Deno.test("the boot register acts on the boot signal alone", () => {
   const host = card();
   let boots = 0;
-  host.endpoint.listen({ doorbell() {}, boot: () => boots++, reset() {} });
+  host.endpoint.listen({ doorbell() {}, boot: () => boots++, adopt() {}, reset() {} });
   host.writeRegister("boot", 229);
   assertEquals(boots, 0);
   host.writeRegister("boot", BOOT_SIGNAL);
@@ -47,7 +47,7 @@ Deno.test("the boot register acts on the boot signal alone", () => {
 Deno.test("the reset register acts on bit 0 alone, and reads 1 while resetting", () => {
   const host = card();
   let resets = 0;
-  host.endpoint.listen({ doorbell() {}, boot() {}, reset: () => resets++ });
+  host.endpoint.listen({ doorbell() {}, boot() {}, adopt() {}, reset: () => resets++ });
   host.writeRegister("reset", 0xffff_fffe);
   assertEquals([resets, host.readRegister("reset")], [0, 0]);
   host.writeRegister("reset", 1);

@@ -153,6 +153,7 @@ Deno.test("doorbells are delivered in order, where they stand among the writes",
   host.endpoint.listen({
     doorbell: (number, value) => rung.push([number, value, memory.bytes()[0]!]),
     boot() {},
+    adopt() {},
     reset() {},
   });
   host.endpoint.memoryWrite(APERTURE, Uint8Array.of(1));

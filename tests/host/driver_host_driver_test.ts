@@ -334,6 +334,8 @@ function startDevice(card: FakeCard) {
     features_accepted: 0x1_0000_0000n,
     fault: 0,
     fault_queue: 0,
+    adopted: 0,
+    reserved: 0,
   });
   card.write(card.hostPage + 4096, row);
   card.interrupt(1);

@@ -66,7 +66,14 @@ class Bench {
 
   setSlot(values: Partial<ReturnType<typeof HOST_SLOT.read>>) {
     const bytes = new Uint8Array(HOST_SLOT.size);
-    const defaults = { status: 0, features_accepted: 0n, fault: 0, fault_queue: 0 };
+    const defaults = {
+      status: 0,
+      features_accepted: 0n,
+      fault: 0,
+      fault_queue: 0,
+      adopted: 0,
+      reserved: 0,
+    };
     HOST_SLOT.write(viewOf(bytes), { ...defaults, reset_request: this.#resets, ...values });
     this.card.write(this.hostPage.address + SLOT, bytes);
   }

@@ -24,6 +24,7 @@ const EXPECTED: readonly (readonly [LifeState, LifeEvent, LifeState])[] = [
   ["shutting_down", "reset", "resetting"],
   ["shutting_down", "gone", "shutting_down"],
   ["resetting", "became_ready", "ready"],
+  ["resetting", "adopted", "online"],
   ["resetting", "reset_timeout", "reset_failed"],
   ["resetting", "gone", "reset_failed"],
   ["reset_failed", "reset", "resetting"],
@@ -37,7 +38,7 @@ Deno.test("next() walks every state × event as the table says", () => {
       assertEquals(next(state, event), cell?.[2], `${state} × ${event}`);
     }
   }
-  assertEquals(LIFE_STATES.length * LIFE_EVENTS.length, 54);
+  assertEquals(LIFE_STATES.length * LIFE_EVENTS.length, 60);
 });
 
 Deno.test("next() leaves no state without a way out, and reaches every state", () => {

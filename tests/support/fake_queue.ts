@@ -177,6 +177,8 @@ export class FakeQueue implements DeviceQueue {
 export class FakeSession implements DeviceSession {
   readonly queues: readonly FakeQueue[];
   readonly features: bigint;
+  /** Set before it is given to a device. */
+  adopted = false;
   readonly #abort = new AbortController();
   readonly #waiting: (() => void)[] = [];
   /** What the device failed with. */
