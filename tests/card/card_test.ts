@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { assertEquals, assertRejects } from "@std/assert";
 import FakeTimers from "@sinonjs/fake-timers";
 import { type CardEvent, runCard } from "../../card/card.ts";
@@ -9,8 +10,10 @@ import {
   LinkError,
   LinkServer,
   memoryTransportPair,
+  page,
   ProtocolError,
   type Transport,
+  viewOf,
 } from "../../protocol/mod.ts";
 import { FakeMachine } from "../support/fake_machine.ts";
 
@@ -141,6 +144,51 @@ Deno.test("runCard() gives itself a hot reset when a restarted host does not kno
   const { registers } = await probe(link);
   assertEquals(await registers.read("memory_mib"), 2);
 });
+
+Deno.test("runCard() keeps a card OS that is online for the next host, and runs it while there is none", async () => {
+  await using old = new Host(1n);
+  await using card = new Card(old);
+  await card.saw((event) => event.type === "state" && event.state === "ready");
+  const link = await old.linked();
+  const { registers, windows } = await probe(link);
+  const image = new TextEncoder().encode("kernel");
+  const at = windows.aperture.address;
+  link.postWrite(at + 0x10_0000, image);
+  link.postWrite(at + await registers.read("card_page_offset"), header(image));
+  registers.write("boot", 0x20e5);
+  await card.saw((event) => event.type === "state" && event.state === "online");
+  await using host = new Host(2n);
+  card.host = host;
+  await link.close("session", "as good as killed");
+  const next = await host.linked();
+  const probed = await probe(next);
+  assertEquals(await probed.registers.read("download_info"), 2);
+  assertEquals(card.machines.map((machine) => machine.disposals), [0]);
+});
+
+/** Header of a card page that boots `kernel`, which lies at 1 MiB. */
+function header(kernel: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(page.DIGESTS_OFFSET + 96);
+  page.CARD_HEADER.write(viewOf(bytes), {
+    magic: page.PAGE_MAGIC,
+    version: page.PAGE_VERSION,
+    slots: page.SLOTS,
+    kernel_address: 0x10_0000,
+    kernel_length: kernel.length,
+    cmdline_length: 0,
+    cmdline_address: 0x11_0000,
+    initrd_address: 0,
+    initrd_length: 0,
+    shutdown_request: 0,
+    time_seconds: 0n,
+    time_nanoseconds: 0,
+    reserved: 0,
+  });
+  [kernel, new Uint8Array(0)].forEach((part, i) => {
+    bytes.set(createHash("sha256").update(part).digest(), page.DIGESTS_OFFSET + 32 * i);
+  });
+  return bytes;
+}
 
 Deno.test("runCard() asks a host again after a second that sent it away", async () => {
   const clock = FakeTimers.install({ toFake: ["setTimeout", "clearTimeout"] });

@@ -145,6 +145,25 @@ Deno.test("ConsoleDevice has two queues for each port, and two for control", () 
   assertThrows(() => make(0), RangeError);
 });
 
+Deno.test("ConsoleDevice asks a driver that was served before anew, and takes its ports for open", async () => {
+  const tty = new Terminal("tty", { columns: 80, rows: 24 });
+  const log = new Terminal("log");
+  await using console = new Console([{ backend: tty }, { backend: log, name: "log" }]);
+  await console.reset();
+  const { features, queueSizes } = console.device;
+  const session = console.session = new FakeSession(queueSizes, features);
+  session.adopted = true;
+  for (let i = 0; i < 8; i++) session.queues[2]!.add({ writable: 64 });
+  session.queues[0]!.add({ writable: 64 });
+  console.device.start(session);
+  assertEquals(console.heard(), [portAdd(0), portAdd(1)]);
+  tty.type("hello");
+  assertEquals(console.input(0), "hello");
+  // What Linux answers to a port that it has.
+  console.say(...portReady(0));
+  assertEquals(console.heard().slice(2), [consolePort(0), portOpen(0, 1), resize(0, 80, 24)]);
+});
+
 Deno.test("ConsoleDevice goes through the handshake of Linux's driver with a console and a named port", async () => {
   const tty = new Terminal("tty", { columns: 80, rows: 24 });
   const log = new Terminal("log");

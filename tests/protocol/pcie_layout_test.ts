@@ -11,6 +11,7 @@ import {
   MSIX_ENTRY,
 } from "../../protocol/pcie/msi.ts";
 import { barRegister, TYPE0_HEADER } from "../../protocol/pcie/pci_config.ts";
+import { ADOPT_SIGNAL, BOOT_SIGNAL, DOWNLOAD_INFO } from "../../protocol/pcie/registers.ts";
 
 Deno.test("TYPE0_HEADER is laid out as PCI Local Bus 3.0 §6.1", () => {
   assertEquals(TYPE0_HEADER.size, 0x40);
@@ -48,4 +49,9 @@ Deno.test("PCI_EXPRESS_CAPABILITY and POWER_MANAGEMENT_CAPABILITY have their pub
 
 Deno.test("msiGranted() is the power of two in bits 6:4, at most 32", () => {
   assertEquals([0x00, 0x10, 0x50, 0x60, 0x70, 0x8f].map(msiGranted), [1, 2, 32, 32, 32, 1]);
+});
+
+Deno.test("the boot and adopt signals, and the bits of DOWNLOAD_INFO, are those of protocol/README.md", () => {
+  assertEquals([BOOT_SIGNAL, ADOPT_SIGNAL], [0x20e5, 0x20e6]);
+  assertEquals(DOWNLOAD_INFO, { ready: 1, adoptable: 2 });
 });
