@@ -114,7 +114,7 @@ Deno.test("Linux works on while its host is killed and started again", async () 
   await Deno.writeFile(random, content);
   // Reads, writes and syncs, over and over, and says so when a copy is not what it was.
   const work = [
-    "echo begun; for i in 1 2 3 4 5; do",
+    "echo begun; for i in 1 2 3; do",
     "dd if=/dev/vdb of=/root/copy$i bs=64k iflag=direct conv=fsync 2>>/root/errors;",
     "echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/copy$i >>/root/sums; sync; done",
   ].join(" ");
@@ -134,7 +134,7 @@ Deno.test("Linux works on while its host is killed and started again", async () 
   await run.killHost(["--exec", command]);
   // The end of the first command comes with what is said now.
   const output = (await run.result()).replaceAll(/^[0-9a-f]{32} 0\n/gm, "");
-  assertMatch(output, new RegExp(`^ *5 ${digest("sha256", content)}  -\n$`, "m"));
+  assertMatch(output, new RegExp(`^ *3 ${digest("sha256", content)}  -\n$`, "m"));
   assertEquals(output.trim().split("\n").length, 1, output);
   assertEquals(run.boots, 1);
   assert(run.card.events.filter(({ type }) => type === "adopted").length === 4);
