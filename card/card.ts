@@ -80,7 +80,7 @@ export async function runCard(
     if (session === 1) void bootstrap.powerOn();
     else if (!parked) void bootstrap.hotReset();
     await current.closed;
-    parked = bootstrap.park();
+    parked = !signal.aborted && bootstrap.park();
     await mayDialAgain(goodbye, current.wasUp, signal);
   }
 }

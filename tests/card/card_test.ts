@@ -164,6 +164,11 @@ Deno.test("runCard() keeps a card OS that is online for the next host, and runs 
   const probed = await probe(next);
   assertEquals(await probed.registers.read("download_info"), 2);
   assertEquals(card.machines.map((machine) => machine.disposals), [0]);
+  const parked = () => card.events.filter(({ type }) => type === "parked").length;
+  assertEquals(parked(), 1);
+  // A card that is told to stop waits for nobody.
+  await card[Symbol.asyncDispose]();
+  assertEquals(parked(), 1);
 });
 
 /** Header of a card page that boots `kernel`, which lies at 1 MiB. */
