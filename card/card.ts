@@ -46,7 +46,8 @@ type Goodbye = Extract<LinkStatus, { readonly type: "goodbye" }>;
 
 /**
  * Runs a card until `signal` is aborted, then says goodbye and disposes the machine.
- * @throws {ProtocolError} `version`: the host speaks a wire version that this card does not
+ * @throws {ProtocolError} `version`: the host speaks a wire version that this card does not; `identity`: the host does not
+ * trust this card
  */
 export async function runCard(
   options: CardOptions & { readonly signal: AbortSignal },
@@ -91,8 +92,8 @@ async function mayDialAgain(
   wasUp: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  if (goodbye?.reason === "version") {
-    throw new ProtocolError("version", goodbye.text, { cause: goodbye.error });
+  if (goodbye?.reason === "version" || goodbye?.reason === "identity") {
+    throw new ProtocolError(goodbye.reason, goodbye.text, { cause: goodbye.error });
   }
   // A host that does not know a session that was has restarted, and waits for a new one.
   if (!(wasUp && goodbye?.reason === "session")) await pause(REDIAL_DELAY, signal);

@@ -1,7 +1,7 @@
 /**
  * What host and card agree on: every byte that crosses the link or lies in shared memory.
  *
- * - **Room:** ground floor. Pure TypeScript but for `link/tcp.ts`: no other `Deno.*`.
+ * - **Room:** ground floor. Pure TypeScript but for `link/tcp.ts` (`Deno`) and `link/tls_transport.ts` (`node:tls`).
  * - **Imports:** nothing outside `protocol/`. **Imported by:** `host/`, `card/`, `tests/`.
  * - **Spec:** virtio 1.3 §2 and §5.1 to §5.3; PCI Express Base, transaction layer (terms).
  * - **Needs a wire version bump:** any `layout()` or number in here; the golden tests are the alarm.
@@ -18,6 +18,14 @@ export {
 export { type Layout, layout, type Values, viewOf } from "./layout.ts";
 export { address64, le16, le32, le64, type Scalar, u8 } from "./scalar.ts";
 export { pause } from "./link/abortable.ts";
+export {
+  fingerprintOf,
+  type Identity,
+  identityText,
+  makeIdentity,
+  parseIdentity,
+  shortIdentity,
+} from "./link/certificate.ts";
 export { dialLink } from "./link/dial.ts";
 export { GOODBYE, type GoodbyeReason } from "./link/goodbye.ts";
 export { type Greeting, VERSION } from "./link/greeting.ts";
@@ -31,9 +39,19 @@ export type {
   LinkServerOptions,
   LinkStatus,
 } from "./link/options.ts";
+export { pairAsCard, PairingOffer } from "./link/pairing.ts";
 export { LinkServer } from "./link/server.ts";
 export type { LinkState } from "./link/states.ts";
 export { dialTcp, listenTcp, type TcpListener } from "./link/tcp.ts";
+export {
+  dialTls,
+  listenTls,
+  type Refusal,
+  type TlsListener,
+  type TlsListenOptions,
+  type TlsOptions,
+} from "./link/tls.ts";
+export type { TlsTransport } from "./link/tls_transport.ts";
 export {
   type Completer,
   MESSAGE,

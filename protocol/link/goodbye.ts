@@ -26,6 +26,8 @@ export const GOODBYE = {
   session: 8,
   /** An error of our own; the text says which. */
   internal: 9,
+  /** The peer is not one that this side trusts, or not the one it says it is. */
+  identity: 10,
 } as const;
 
 export type GoodbyeReason = keyof typeof GOODBYE;

@@ -6,18 +6,12 @@
 import { LinkError, ProtocolError } from "../errors.ts";
 import { viewOf } from "../layout.ts";
 import { le32, u8 } from "../scalar.ts";
+import { shortIdentity } from "./certificate.ts";
 import { GOODBYE_LINGER } from "./connection.ts";
 import { encodeGoodbye, goodbyeReason, goodbyeText } from "./control.ts";
 import { GOODBYE_TEXT_MAX, HEADER, TYPE } from "./frame.ts";
 import type { GoodbyeReason } from "./goodbye.ts";
-import {
-  checkPrefix,
-  decodeGreeting,
-  GREETING,
-  type Greeting,
-  hasMagic,
-  PREFIX_BYTES,
-} from "./greeting.ts";
+import { checkPrefix, decodeGreeting, GREETING, type Greeting, PREFIX_BYTES } from "./greeting.ts";
 import type { Transport } from "./types.ts";
 
 /** Time for a greeting to come, in ms. */
@@ -36,22 +30,46 @@ export class Refused extends Error {
 /**
  * Reads the peer's greeting, and not a byte more.
  * @throws {Refused} if it said goodbye instead
- * @throws {ProtocolError} version or malformed
+ * @throws {ProtocolError} version, malformed, or identity: not that of the certificate it came under
  * @throws {LinkError} if the transport ends, or nothing came in time (it is closed then)
  */
 export async function readGreeting(transport: Transport): Promise<Greeting> {
+  const greeting = decodeGreeting(await readOpening(transport, GREETING.size, checkPrefix));
+  const { fingerprint } = transport;
+  if (
+    fingerprint !== undefined && greeting.identity.toHex() !== shortIdentity(fingerprint).toHex()
+  ) {
+    throw new ProtocolError(
+      "identity",
+      `Cannot greet peer: it says it is ${greeting.identity.toHex()}, but its certificate is ${fingerprint}`,
+    );
+  }
+  return greeting;
+}
+
+/**
+ * Reads the `size` bytes with which a peer opens, of which `check` looks at the first 16, and not a byte more.
+ * @throws {Refused} if it said goodbye instead
+ * @throws {ProtocolError} whatever `check` throws
+ * @throws {LinkError} if the transport ends, or nothing came in time (it is closed then)
+ */
+export async function readOpening(
+  transport: Transport,
+  size: number,
+  check: (prefix: Uint8Array) => void,
+): Promise<Uint8Array> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
     transport.close();
   }, GREETING_TIMEOUT);
   try {
-    const bytes = new Uint8Array(GREETING.size);
+    const bytes = new Uint8Array(size);
     await readFull(transport, bytes.subarray(0, PREFIX_BYTES));
-    if (!hasMagic(bytes) && bytes[0] === TYPE.goodbye) await refusal(transport, bytes);
-    checkPrefix(bytes);
+    if (bytes[0] === TYPE.goodbye) await refusal(transport, bytes);
+    check(bytes);
     await readFull(transport, bytes.subarray(PREFIX_BYTES));
-    return decodeGreeting(bytes);
+    return bytes;
   } catch (error) {
     if (late) {
       throw new LinkError(
@@ -70,10 +88,15 @@ export async function refuse(
   reason: GoodbyeReason,
   text: string,
 ): Promise<void> {
+  await sayLast(transport, encodeGoodbye(reason, text));
+}
+
+/** Writes `bytes`, waits a moment for the peer to close, and closes. Never rejects. */
+export async function sayLast(transport: Transport, bytes: Uint8Array): Promise<void> {
   const timer = setTimeout(() => transport.close(), GOODBYE_LINGER);
   const rest = new Uint8Array(4096);
   try {
-    await transport.write(encodeGoodbye(reason, text));
+    await transport.write(bytes);
     // Closing with bytes unread would reset the connection, and the goodbye could be lost with it.
     while (await transport.read(rest) !== null);
   } catch {

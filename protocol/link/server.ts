@@ -81,7 +81,7 @@ export class LinkServer implements AsyncDisposable {
   }
 
   #find(greeting: Greeting): Link {
-    const link = this.#sessions.get(greeting.session.toHex());
+    const link = this.#sessions.get(sessionKey(greeting.identity, greeting.session));
     if (
       !link || link.signal.aborted || link.state === "closing" ||
       greeting.epoch !== this.#options.epoch
@@ -104,7 +104,7 @@ export class LinkServer implements AsyncDisposable {
     if ("refuse" in answer) throw new ProtocolError(answer.refuse, answer.text);
     const link = new Link({ role: "host", identity, ...(limits && { limits }), ...answer });
     const session = crypto.getRandomValues(new Uint8Array(IDENTITY_BYTES));
-    const key = session.toHex();
+    const key = sessionKey(greeting.identity, session);
     link.begin(session, epoch, greeting);
     this.#sessions.set(key, link);
     void link.closed.then(() => this.#sessions.delete(key));
@@ -112,6 +112,10 @@ export class LinkServer implements AsyncDisposable {
     return link;
   }
 }
+
+/** A session is found by the card that began it alone. */
+const sessionKey = (card: Uint8Array, session: Uint8Array): string =>
+  card.toHex() + session.toHex();
 
 /** Greets back and hands `transport` to `link`. A session that never was up is closed if that fails. */
 async function attach(

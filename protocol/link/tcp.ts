@@ -1,5 +1,5 @@
 /**
- * The TCP transport: the only file of this room that touches `Deno`.
+ * The TCP transport: the only file of this room that touches `Deno`. TLS stands on it (`tls.ts`).
  *
  * Nagle's algorithm is off: a batch is one write, and nothing is gained by waiting for the next.
  *

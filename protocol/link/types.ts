@@ -12,6 +12,11 @@
 export interface Transport extends AsyncDisposable {
   /** Name of the far end for people, such as `127.0.0.1:4310`. */
   readonly peer: string;
+  /**
+   * SHA-256 of the certificate whose key the far end proved to have, 64 hexadecimal digits; none where nothing was
+   * proved. Its greeting must carry the identity that goes with it.
+   */
+  readonly fingerprint?: string;
   /** Reads at least one byte into `into`; null at the end of the stream. */
   read(into: Uint8Array): Promise<number | null>;
   /** Resolves when all of `bytes` is handed to the network; the caller keeps `bytes` unchanged until then. */
