@@ -3,14 +3,28 @@
  *
  * @module
  */
-import { dialTcp, LinkError, postText, ProtocolError } from "../protocol/mod.ts";
+import {
+  dialTcp,
+  dialTls,
+  LinkError,
+  pairAsCard,
+  postText,
+  ProtocolError,
+  shortIdentity,
+} from "../protocol/mod.ts";
 import {
   CommandError,
   EXIT,
   hostAndPort,
+  machineIdentity,
   parseOptions,
+  requirePaired,
   runMain,
+  SECURITY_OPTIONS,
   tell,
+  trustPeer,
+  trusts,
+  usesTls,
   wholeNumber,
 } from "../scripts/cli/mod.ts";
 import { type CardEvent, runCard } from "./card.ts";
@@ -23,6 +37,12 @@ const COMMAND = {
     "itself when the connection does.",
   options: {
     connect: { kind: "text", value: "HOST:PORT", help: "Where the host listens." },
+    pair: {
+      kind: "text",
+      value: "CODE",
+      help: "Pair with the host that printed CODE (host --pair), and end.",
+    },
+    ...SECURITY_OPTIONS,
     machine: { kind: "text", value: MACHINES.join("|"), help: "What runs the card's OS (v86)." },
     memory: { kind: "text", value: "MIB", help: "Card memory, 64 to 2047 (128)." },
     json: { kind: "flag", help: "Events as JSON lines on stderr." },
@@ -78,6 +98,25 @@ function json(event: CardEvent): string {
   return JSON.stringify(event, (_key, value) => value instanceof Error ? value.message : value);
 }
 
+/** Learns the host's fingerprint, and gives it this card's. */
+async function pair(hostname: string, port: number, code: string): Promise<number> {
+  const identity = await machineIdentity();
+  const never = new AbortController().signal;
+  try {
+    const transport = await dialTls(hostname, port, { identity, trusts: () => true }, never);
+    await pairAsCard(transport, identity.fingerprint, code);
+    const { peer, fingerprint } = transport;
+    await trustPeer({ role: "host", name: peer, fingerprint });
+    tell(`card: paired with the host at ${peer}, ${fingerprint}`);
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof RangeError) throw new CommandError(EXIT.usage, error.message);
+    if (error instanceof ProtocolError) throw new CommandError(EXIT.refused, error.message);
+    if (error instanceof LinkError) throw new CommandError(EXIT.resource, error.message);
+    throw error;
+  }
+}
+
 await runMain("card", async () => {
   const options = parseOptions(COMMAND, Deno.args);
   if (!options) return EXIT.ok;
@@ -85,6 +124,7 @@ await runMain("card", async () => {
     throw new CommandError(EXIT.usage, "Cannot run a card without --connect HOST:PORT");
   }
   const { hostname, port } = hostAndPort("connect", options.connect, "127.0.0.1");
+  if (options.pair !== undefined) return await pair(hostname, port, options.pair);
   const machine = options.machine ?? "v86";
   if (!(MACHINES as readonly string[]).includes(machine)) {
     throw new CommandError(
@@ -94,16 +134,25 @@ await runMain("card", async () => {
   }
   const memory = wholeNumber("memory", options.memory, { min: 64, max: 2047, default: 128 });
 
+  const secure = usesTls(hostname, options);
+  if (secure) await requirePaired(`connect to ${hostname}`, "host");
+  const identity = secure ? await machineIdentity() : undefined;
+
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => stop.abort());
   }
   try {
     await runCard({
-      dial: (signal) => dialTcp(hostname, port, signal),
+      dial: (signal) =>
+        identity
+          ? dialTls(hostname, port, { identity, trusts: trusts("host") }, signal)
+          : dialTcp(hostname, port, signal),
       machine: await machineFactory(machine as MachineName),
       memoryBytes: memory * 1024 * 1024,
-      identity: crypto.getRandomValues(new Uint8Array(16)),
+      identity: identity
+        ? shortIdentity(identity.fingerprint)
+        : crypto.getRandomValues(new Uint8Array(16)),
       signal: stop.signal,
       onEvent(event) {
         const line = options.json ? json(event) : lineOf(event);

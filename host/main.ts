@@ -3,18 +3,32 @@
  *
  * @module
  */
-import { BackendError, LinkError, listenTcp, ProtocolError } from "../protocol/mod.ts";
+import {
+  BackendError,
+  LinkError,
+  listenTcp,
+  listenTls,
+  PairingOffer,
+  ProtocolError,
+  type Refusal,
+  shortIdentity,
+} from "../protocol/mod.ts";
 import {
   cachedCardImage,
   CommandError,
   EXIT,
   hostAndPort,
+  machineIdentity,
   type OptionValues,
   parseOptions,
+  requirePaired,
   runMain,
+  SECURITY_OPTIONS,
   tell,
+  trustPeer,
+  trusts,
+  usesTls,
 } from "../scripts/cli/mod.ts";
-import { isLoopback } from "./backends/loopback.ts";
 import { CONSOLE_CHOICES } from "./backends/open_console.ts";
 import { DISK_CHOICES } from "./backends/open_disk.ts";
 import { NET_CHOICES } from "./backends/open_net.ts";
@@ -22,6 +36,8 @@ import { ADDRESS_FORM, parseAddress } from "./control/addresses.ts";
 import type { ExecWriter } from "./control/exec.ts";
 import { diagImages, linuxImages } from "./control/images.ts";
 import { type OpenDevices, openDevices } from "./control/open_devices.ts";
+import { pairOnce } from "./control/pair.ts";
+import { RefusalLog } from "./control/refusals.ts";
 import { jsonOf, lineOf } from "./control/report.ts";
 import { shutDown } from "./control/shut_down.ts";
 import { BootError } from "./driver/boot_error.ts";
@@ -35,11 +51,8 @@ const COMMAND = {
     "was given; else it stays for the next card.",
   options: {
     listen: { kind: "text", value: "ADDR:PORT", help: "Where the card connects (127.0.0.1:4310)." },
-    insecure: {
-      kind: "flag",
-      help: "Listen beyond loopback: the link is not encrypted, and whoever reaches\n" +
-        "the port can be the card.",
-    },
+    pair: { kind: "flag", help: "Print a one-time code, wait for the card that gets it, and end." },
+    ...SECURITY_OPTIONS,
     disk: {
       kind: "list",
       value: "CHOICE",
@@ -71,11 +84,14 @@ const COMMAND = {
     json: { kind: "flag", help: "Events as JSON lines on stderr." },
   },
   examples: [
-    "deno task host --listen 192.168.10.1:4310 --insecure --disk root.img --net tap:mic0 --console pty",
+    "deno task host --listen 192.168.10.1:4310 --pair",
+    "deno task host --listen 192.168.10.1:4310 --disk root.img --net tap:mic0 --console pty",
   ],
 } as const;
 type Options = OptionValues<typeof COMMAND["options"]>;
 
+/** A pairing code is good for this long, ms. */
+const PAIRING_TIMEOUT = 5 * 60_000;
 /** A card OS that was asked to stop gets this long, ms; then the card is reset. */
 const SHUTDOWN_TIMEOUT = 10_000;
 /** A terminal and whoever started us may both pass one Ctrl-C on: what comes within this time is one, ms. */
@@ -107,13 +123,9 @@ async function refusable(work: () => Promise<number>): Promise<number> {
 
 async function run(options: Options): Promise<number> {
   const listen = hostAndPort("listen", options.listen ?? "4310", "127.0.0.1");
-  if (!options.insecure && !isLoopback(listen.hostname)) {
-    throw new CommandError(
-      EXIT.usage,
-      `Cannot listen on ${listen.hostname}: the link is not encrypted and whoever reaches it can be the card; ` +
-        `listen on 127.0.0.1, or say --insecure`,
-    );
-  }
+  if (options.pair) return await pair(listen, options.json);
+  const secure = usesTls(listen.hostname, options);
+  if (secure) await requirePaired(`listen on ${listen.hostname}`, "card");
   const terminal = Deno.stdin.isTerminal() && options.exec === undefined;
   const consoles = options.console.length > 0 ? options.console : [terminal ? "stdio" : "none"];
   const interactive = consoles.includes("stdio");
@@ -153,10 +165,23 @@ async function run(options: Options): Promise<number> {
     report: (error) => say({ type: "backend", error }, String((error as Error).message ?? error)),
   });
   const images = await chooseImages(options, opened);
-  const listener = listenTcp(listen.hostname, listen.port);
-  await using host = new Host({ listener, devices: opened.devices, images, onEvent });
+  const refusals = new RefusalLog();
+  const identity = secure ? await machineIdentity() : undefined;
+  const listener = identity
+    ? listenTls(listen.hostname, listen.port, { identity, trusts: trusts("card"), onRefused })
+    : listenTcp(listen.hostname, listen.port);
+  await using host = new Host({
+    listener,
+    devices: opened.devices,
+    images,
+    onEvent,
+    ...(identity && { identity: shortIdentity(identity.fingerprint) }),
+  });
   const { hostname, port } = host.address;
-  say({ type: "listening", hostname, port }, `listening on ${hostname}:${port}`);
+  say(
+    { type: "listening", hostname, port, secure },
+    `listening on ${hostname}:${port}${secure ? ", encrypted, for paired cards" : ""}`,
+  );
   for (const name of opened.consoles) say({ type: "console", name }, `console on ${name}`);
   if (options.exec !== undefined) {
     void exec(opened, options.exec, () => {
@@ -165,11 +190,21 @@ async function run(options: Options): Promise<number> {
     }).then(end.resolve, end.reject);
   }
   const status = await end.promise;
+  if (refusals.count > 0) {
+    const { count } = refusals;
+    say({ type: "refusals", count }, `turned ${count} connections away`);
+  }
   leaving = true;
   if (host.card?.state === "online" && host.linkUp) {
     await shutDown(host.card, { timeout: SHUTDOWN_TIMEOUT, signal: hurry.signal });
   }
   return status;
+
+  function onRefused(refusal: Refusal): void {
+    if (!refusals.note(refusal)) return;
+    const event = { type: "refused", reason: "identity", ...refusal, count: refusals.count };
+    say(event, `refused ${refusal.peer}: ${refusal.text}`);
+  }
 
   function onEvent(event: HostEvent): void {
     say(event, lineOf(event));
@@ -191,6 +226,42 @@ async function run(options: Options): Promise<number> {
     }
     // The next boot knows nothing of the command.
     if (isRestart(event) && options.exec !== undefined) end.resolve(EXIT.ok);
+  }
+}
+
+/** Waits for the one card that gets the code. */
+async function pair(
+  { hostname, port }: { readonly hostname: string; readonly port: number },
+  json: boolean,
+): Promise<number> {
+  const identity = await machineIdentity();
+  const offer = new PairingOffer(identity.fingerprint, PAIRING_TIMEOUT);
+  await using listener = listenTls(hostname, port, { identity, trusts: () => true });
+  const { code } = offer;
+  // Nobody connects to "all addresses".
+  const where = /^[0.:]+$/.test(listener.hostname) ? "HOST" : listener.hostname;
+  const address = `${where.includes(":") ? `[${where}]` : where}:${listener.port}`;
+  const say = (event: object, line: string) => tell(json ? jsonOf(event) : `host: ${line}`);
+  say(
+    { type: "pairing", hostname: listener.hostname, port: listener.port, code },
+    `to pair, within ${PAIRING_TIMEOUT / 60_000} minutes on the card: ` +
+      `deno task card --connect ${address} --pair ${code}`,
+  );
+  try {
+    const { peer, fingerprint } = await pairOnce({
+      listener,
+      offer,
+      timeout: PAIRING_TIMEOUT,
+      store: ({ peer, fingerprint }) => trustPeer({ role: "card", name: peer, fingerprint }),
+      onPassed: (peer, error) => say({ type: "passed", peer, error }, `${peer}: ${error.message}`),
+    });
+    say({ type: "paired", peer, fingerprint }, `paired with the card at ${peer}, ${fingerprint}`);
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new CommandError(EXIT.refused, `${error.message}; start again for a new code`, {
+      cause: error,
+    });
   }
 }
 

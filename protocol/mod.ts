@@ -31,6 +31,7 @@ export { GOODBYE, type GoodbyeReason } from "./link/goodbye.ts";
 export { type Greeting, VERSION } from "./link/greeting.ts";
 export { DEFAULT_LIMITS, type LinkLimits } from "./link/limits.ts";
 export { Link } from "./link/link.ts";
+export { isLoopback } from "./link/loopback.ts";
 export { memoryTransportPair } from "./link/memory_transport.ts";
 export type {
   Acceptance,

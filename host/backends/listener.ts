@@ -10,10 +10,9 @@
  *
  * @module
  */
-import { BackendError, pause } from "../../protocol/mod.ts";
+import { BackendError, isLoopback, pause } from "../../protocol/mod.ts";
 import { OutputBacklog } from "./_backlog.ts";
 import { InputGate } from "./_input_gate.ts";
-import { isLoopback } from "./loopback.ts";
 import { unixListener } from "./_unix_listener.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
 

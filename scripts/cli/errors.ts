@@ -14,7 +14,7 @@ export const EXIT = {
   usage: 2,
   /** Something of this machine cannot be used: a file, a port, a network interface, a program. */
   resource: 3,
-  /** The other machine speaks another wire version. */
+  /** The other machine speaks another wire version, or the two do not trust each other. */
   refused: 4,
   /** The card could not boot what it was given, or its OS crashed. */
   boot: 5,

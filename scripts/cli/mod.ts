@@ -13,6 +13,14 @@ export {
 } from "./card_image.ts";
 export { CommandError, EXIT, runMain } from "./errors.ts";
 export {
+  configFolder,
+  machineIdentity,
+  type TrustedPeer,
+  trustedPeers,
+  trustPeer,
+  trusts,
+} from "./identity.ts";
+export {
   type Command,
   helpText,
   hostAndPort,
@@ -23,5 +31,6 @@ export {
   wholeNumber,
 } from "./options.ts";
 export { megabytes, withProgress } from "./progress.ts";
+export { requirePaired, SECURITY_OPTIONS, usesTls } from "./security.ts";
 export { spawnTask } from "./tasks.ts";
 export { tell } from "./tell.ts";

@@ -7,15 +7,23 @@
 const CONFIG = new URL("../../deno.json", import.meta.url);
 const ROOT = new URL("../../", import.meta.url);
 
-/** `deno` arguments of task `name` (a single `deno run ...` command), with files made absolute. */
-export async function taskArguments(name: string): Promise<string[]> {
+/**
+ * `deno` arguments of task `name` (a single `deno run ...` command), with files made absolute and `$NAME` taken from
+ * `env`, or else this process's environment, as `deno task` does.
+ */
+export async function taskArguments(
+  name: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string[]> {
   const { tasks } = JSON.parse(await Deno.readTextFile(CONFIG));
   const command: unknown = tasks[name]?.command ?? tasks[name];
   if (typeof command !== "string" || !command.startsWith("deno run ")) {
     throw new RangeError(`Cannot start task "${name}": wanted a "deno run" command in deno.json`);
   }
   return command.split(/\s+/).slice(1).map((word) =>
-    word.endsWith(".ts") ? new URL(word, ROOT).pathname : word
+    word.endsWith(".ts")
+      ? new URL(word, ROOT).pathname
+      : word.replaceAll(/\$(\w+)/g, (_, name) => env[name] ?? Deno.env.get(name) ?? "")
   );
 }
 
@@ -27,7 +35,7 @@ export async function spawnTask(
 ): Promise<Deno.ChildProcess> {
   return new Deno.Command("deno", {
     ...options,
-    args: [...await taskArguments(name), ...args],
+    args: [...await taskArguments(name, options.env), ...args],
     cwd: ROOT,
   }).spawn();
 }

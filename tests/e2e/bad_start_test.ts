@@ -45,8 +45,8 @@ for (
     },
     {
       task: "host",
-      args: ["--listen", "0.0.0.0:0"],
-      says: "host: Cannot listen on 0.0.0.0: the link is not encrypted",
+      args: [...DIAG, "--secure", "--insecure"],
+      says: "host: Cannot use --secure and --insecure together",
     },
     {
       task: "host",

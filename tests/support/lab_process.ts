@@ -60,7 +60,7 @@ export class LabProcess implements AsyncDisposable {
     args: readonly string[],
     { within = [], env }: LabProcessOptions = {},
   ): Promise<LabProcess> {
-    const words = [...within, "deno", ...await taskArguments(task), ...args];
+    const words = [...within, "deno", ...await taskArguments(task, env), ...args];
     const child = new Deno.Command(words[0]!, {
       args: words.slice(1),
       cwd: ROOT,

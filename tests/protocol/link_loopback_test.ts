@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { isLoopback } from "../../host/backends/loopback.ts";
+import { isLoopback } from "../../protocol/mod.ts";
 
 Deno.test("isLoopback() believes addresses, and no name but one", () => {
   for (const here of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) {

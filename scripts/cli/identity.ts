@@ -1,0 +1,128 @@
+/**
+ * This machine's identity and the peers it trusts: two files in the user's configuration folder.
+ *
+ * `identity.pem` holds key and certificate and is this user's alone. `trusted.json` holds the fingerprints that pairing
+ * stored; a line taken out of it is a peer that is trusted no more, from its next connection on.
+ *
+ * @module
+ */
+import { type Identity, identityText, makeIdentity, parseIdentity } from "../../protocol/mod.ts";
+import { CommandError, EXIT } from "./errors.ts";
+
+/** A peer in `trusted.json`. */
+export interface TrustedPeer {
+  /** What the peer is to this machine. */
+  readonly role: "host" | "card";
+  /** For people: where it was when it was paired. */
+  readonly name: string;
+  /** SHA-256 of its certificate, 64 hexadecimal digits. */
+  readonly fingerprint: string;
+}
+
+/** The user's folder: `$XDG_CONFIG_HOME/knightsbridge` or `~/.config/knightsbridge`. @throws {CommandError} */
+export function configFolder(): string {
+  const home = Deno.env.get("HOME");
+  const base = Deno.env.get("XDG_CONFIG_HOME") || (home && `${home}/.config`);
+  if (!base) {
+    throw new CommandError(
+      EXIT.resource,
+      "Cannot find a configuration folder: set HOME or XDG_CONFIG_HOME",
+    );
+  }
+  return `${base}/knightsbridge`;
+}
+
+/** The identity in `folder`, made if there is none. @throws {CommandError} others may read the key, or it is none */
+export async function machineIdentity(folder: string = configFolder()): Promise<Identity> {
+  const path = `${folder}/identity.pem`;
+  const known = await readIdentity(path);
+  if (known) return known;
+  const made = await makeIdentity();
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    // Linked into place whole: of two that come first at once, one's identity becomes both's.
+    const draft = `${path}.${crypto.randomUUID()}`;
+    await Deno.writeTextFile(draft, identityText(made), { createNew: true, mode: 0o600 });
+    await Deno.link(draft, path).catch((error) => {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    });
+    await Deno.remove(draft);
+  } catch (error) {
+    throw unusable("make", path, error);
+  }
+  return await readIdentity(path) ?? made;
+}
+
+/** @throws {CommandError} the file is there and cannot be used */
+export async function trustedPeers(folder: string = configFolder()): Promise<TrustedPeer[]> {
+  const path = `${folder}/trusted.json`;
+  try {
+    const { peers } = JSON.parse(await Deno.readTextFile(path));
+    if (Array.isArray(peers) && peers.every(isPeer)) return peers;
+    throw new SyntaxError('wanted {"peers": [{"role", "name", "fingerprint"}, ...]}');
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw unusable("read", path, error);
+  }
+}
+
+/** Adds `peer`, in place of what had its role and fingerprint. @throws {CommandError} */
+export async function trustPeer(
+  peer: TrustedPeer,
+  folder: string = configFolder(),
+): Promise<void> {
+  const others = (await trustedPeers(folder)).filter(({ role, fingerprint }) =>
+    role !== peer.role || fingerprint !== peer.fingerprint
+  );
+  const path = `${folder}/trusted.json`;
+  try {
+    const draft = `${path}.${crypto.randomUUID()}`;
+    await Deno.writeTextFile(
+      draft,
+      `${JSON.stringify({ peers: [...others, peer] }, undefined, 2)}\n`,
+      { mode: 0o600 },
+    );
+    await Deno.rename(draft, path);
+  } catch (error) {
+    throw unusable("write", path, error);
+  }
+}
+
+/** Whether a fingerprint is that of a trusted `role`; the file is read anew each time. */
+export const trusts =
+  (role: TrustedPeer["role"], folder: string = configFolder()) =>
+  async (fingerprint: string): Promise<boolean> =>
+    (await trustedPeers(folder)).some((peer) =>
+      peer.role === role && peer.fingerprint === fingerprint
+    );
+
+async function readIdentity(path: string): Promise<Identity | undefined> {
+  try {
+    const { mode } = await Deno.stat(path);
+    if (mode !== null && mode & 0o077) {
+      throw new CommandError(
+        EXIT.resource,
+        `Cannot use identity ${path}: others may read its key (mode ${
+          (mode & 0o777).toString(8)
+        }); if nobody did, "chmod 600 ${path}", else remove it and pair anew`,
+      );
+    }
+    return await parseIdentity(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error instanceof CommandError ? error : unusable("read", path, error);
+  }
+}
+
+function isPeer(value: unknown): value is TrustedPeer {
+  const { role, name, fingerprint } = (value ?? {}) as Partial<Record<string, unknown>>;
+  return (role === "host" || role === "card") && typeof name === "string" &&
+    typeof fingerprint === "string" && /^[0-9a-f]{64}$/.test(fingerprint);
+}
+
+const unusable = (act: string, path: string, error: unknown): CommandError =>
+  new CommandError(
+    EXIT.resource,
+    `Cannot ${act} ${path}: ${error instanceof Error ? error.message : error}`,
+    { cause: error },
+  );
