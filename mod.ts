@@ -40,14 +40,23 @@
 export {
   BackendError,
   dialTcp,
+  dialTls,
   DriverError,
   type GoodbyeReason,
+  type Identity,
   LinkError,
   type LinkStatus,
   listenTcp,
+  listenTls,
+  makeIdentity,
   ProtocolError,
+  type Refusal,
+  shortIdentity,
   type ShutdownReason,
   type TcpListener,
+  type TlsListener,
+  type TlsListenOptions,
+  type TlsOptions,
   type Transport,
 } from "./protocol/mod.ts";
 export {

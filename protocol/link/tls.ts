@@ -43,12 +43,16 @@ export async function dialTls(
 ): Promise<TlsTransport> {
   const below = await dialTcp(hostname, port, signal);
   const transport = await secureTransport(below, "card", options.identity, signal);
-  if (await options.trusts(transport.fingerprint)) return transport;
-  transport.close();
-  throw new LinkError(
-    `Cannot trust the host at ${transport.peer}: its certificate ${transport.fingerprint} is of no host ` +
-      `that this card was paired with`,
-  );
+  try {
+    if (await options.trusts(transport.fingerprint)) return transport;
+    throw new LinkError(
+      `Cannot trust the host at ${transport.peer}: its certificate ${transport.fingerprint} is of no host ` +
+        `that this card was paired with`,
+    );
+  } catch (error) {
+    transport.close();
+    throw error;
+  }
 }
 
 /** @throws {LinkError} naming the address and the cause: taken, not ours, not permitted */
@@ -120,11 +124,11 @@ export class TlsListener implements TcpListener {
   async #admit(below: Transport): Promise<void> {
     const { identity, trusts, onRefused } = this.#options;
     const { peer } = below;
-    let fingerprint: string | undefined;
+    let transport: TlsTransport | undefined;
     this.#pending.add(below);
     try {
-      const transport = await secureTransport(below, "host", identity);
-      fingerprint = transport.fingerprint;
+      transport = await secureTransport(below, "host", identity);
+      const { fingerprint } = transport;
       if (await trusts(fingerprint)) {
         if (this.#closed) return transport.close();
         this.#ready.push(transport);
@@ -136,8 +140,10 @@ export class TlsListener implements TcpListener {
       onRefused?.({ peer, fingerprint, text });
       await refuse(transport, "identity", text);
     } catch (error) {
-      below.close();
-      if (!this.#closed) onRefused?.({ peer, fingerprint, text: (error as Error).message });
+      transport?.close();
+      if (this.#closed) return;
+      const { message: text } = error as Error;
+      onRefused?.({ peer, fingerprint: transport?.fingerprint, text });
     } finally {
       this.#pending.delete(below);
     }

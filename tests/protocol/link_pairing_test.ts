@@ -5,6 +5,7 @@ import {
   dialTls,
   LinkError,
   listenTls,
+  memoryTransportPair,
   pairAsCard,
   PairingOffer,
   ProtocolError,
@@ -145,6 +146,20 @@ Deno.test("decodeCode() reads what encodeCode() wrote, as people write it", () =
 Deno.test("PAIRING is 48 bytes: opened like a greeting, then the proof", () => {
   assertEquals(PAIRING.size, 48);
   assertEquals([PAIRING.at.length, PAIRING.at.role, PAIRING.at.proof], [12, 14, 16]);
+});
+
+// Computed with another implementation of HMAC-SHA-256 from what protocol/README.md, "Pairing", says.
+Deno.test("pairAsCard() sends and takes the bytes of the specification", async () => {
+  const [near, far] = memoryTransportPair();
+  const transport = Object.assign(near, { fingerprint: "aa".repeat(32) });
+  const paired = pairAsCard(transport, "bb".repeat(32), "0123-4567-89AB-CDEF");
+  const bytes = new Uint8Array(48);
+  assertEquals(await far.read(bytes), 48);
+  const proof = "a0dcb1898f9ad43fc3bce643cd14b377c76eb59e0939ae94d932e8a3e1ced671";
+  assertEquals(bytes.toHex(), `4b4e4947485453500100000030000100${proof}`);
+  const answer = "f015debf18ec3ee23e561adaecc3c21b8e1782fc3ce04acec5808de3679904ea";
+  await far.write(Uint8Array.fromHex(`4b4e4947485453500100000030000000${answer}`));
+  await paired;
 });
 
 /** Hands on what `from` says until it ends, then ends `to`. */
