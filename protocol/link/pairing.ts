@@ -12,12 +12,13 @@
 import { ProtocolError } from "../errors.ts";
 import { layout, viewOf } from "../layout.ts";
 import { le16, le64, u8 } from "../scalar.ts";
-import { VERSION } from "./greeting.ts";
 import { readOpening, refuse, Refused, sayLast } from "./handshake.ts";
 import type { TlsTransport } from "./tls_transport.ts";
 
 /** "KNIGHTSP" as the bytes lie on the wire. */
 const MAGIC = 0x5053_5448_4749_4e4bn;
+/** Of pairing alone: two machines pair whatever wire versions they have. */
+const VERSION = { major: 1, minor: 0 } as const;
 const ROLES = ["host", "card"] as const;
 type Role = (typeof ROLES)[number];
 
