@@ -10,6 +10,7 @@ import {
   temporaryFolder,
 } from "../support/lab.ts";
 import type { LabEvent } from "../support/lab_process.ts";
+import { pairedEnvironment } from "../support/paired.ts";
 import { type Direction, Proxy } from "../support/proxy.ts";
 
 const KIB = 1024;
@@ -53,33 +54,41 @@ async function cuts(
   }
 }
 
-Deno.test("diag's disk loses and changes nothing while its link is cut at any byte", async () => {
-  await using folder = await temporaryFolder();
-  const disk = await emptyDisk(folder.path, 32);
-  const content = randomBytes(8 * MIB);
-  await Deno.writeFile(disk, content);
-  await Deno.truncate(disk, 32 * MIB);
-  const command = [
-    "sha256 vda length=8M",
-    "dd if=vda of=vda bs=64k count=128 seek=128 conv=fsync",
-    "sha256 vda offset=8M length=8M",
-  ].join(" && ");
-  await using run = await proxied({ os: "diag", host: ["--disk", disk, "--exec", command] });
-  // 8 MiB are read, read again and written, and read once more; cuts fall into each of them.
-  await cuts(run, "hostToCard", 1 * MIB, 3 * MIB + 1, 3 * MIB + 17);
-  await cuts(run, "cardToHost", 1 * MIB, 1 * MIB + 1);
-  // This time nobody answers at once.
-  const refused = run.proxy.refuse(2);
-  await cuts(run, "cardToHost", 2 * MIB + 3);
-  await refused;
-  await cuts(run, "hostToCard", 2 * MIB, 3 * MIB, 1 * MIB + 100_003);
+for (const link of ["link", "encrypted link"]) {
+  Deno.test(`diag's disk loses and changes nothing while its ${link} is cut at any byte`, async () => {
+    await using folder = await temporaryFolder();
+    const disk = await emptyDisk(folder.path, 32);
+    const content = randomBytes(8 * MIB);
+    await Deno.writeFile(disk, content);
+    await Deno.truncate(disk, 32 * MIB);
+    const command = [
+      "sha256 vda length=8M",
+      "dd if=vda of=vda bs=64k count=128 seek=128 conv=fsync",
+      "sha256 vda offset=8M length=8M",
+    ].join(" && ");
+    const security = link === "link" ? [] : ["--secure"];
+    await using run = await proxied({
+      os: "diag",
+      host: ["--disk", disk, "--exec", command, ...security],
+      card: security,
+      env: await pairedEnvironment(folder.path),
+    });
+    // 8 MiB are read, read again and written, and read once more; cuts fall into each of them.
+    await cuts(run, "hostToCard", 1 * MIB, 3 * MIB + 1, 3 * MIB + 17);
+    await cuts(run, "cardToHost", 1 * MIB, 1 * MIB + 1);
+    // This time nobody answers at once.
+    const refused = run.proxy.refuse(2);
+    await cuts(run, "cardToHost", 2 * MIB + 3);
+    await refused;
+    await cuts(run, "hostToCard", 2 * MIB, 3 * MIB, 1 * MIB + 100_003);
 
-  const wanted = digest("sha256", content);
-  assertEquals(await run.lab.result(), `${wanted}  vda\n${wanted}  vda\n`);
-  const written = await Deno.readFile(disk);
-  assertEquals(digest("sha256", written.subarray(8 * MIB, 16 * MIB)), wanted);
-  assertEquals(resumptions(run.lab.host.events), 9);
-});
+    const wanted = digest("sha256", content);
+    assertEquals(await run.lab.result(), `${wanted}  vda\n${wanted}  vda\n`);
+    const written = await Deno.readFile(disk);
+    assertEquals(digest("sha256", written.subarray(8 * MIB, 16 * MIB)), wanted);
+    assertEquals(resumptions(run.lab.host.events), 9);
+  });
+}
 
 Deno.test("Linux boots and works while its link is cut at any byte", async () => {
   await using folder = await temporaryFolder();
