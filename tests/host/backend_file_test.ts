@@ -122,10 +122,10 @@ Deno.test("FileBackend stops freeing a large range when it is aborted", async ()
 
 Deno.test({
   name: "FileBackend writes zeros of one range after the other, and gives the event loop its turns",
-  // A file system that zeroes ranges itself has nothing to write.
-  ignore: !await Deno.stat("/dev/shm").then((stat) => stat.isDirectory, () => false),
+  // With system calls the file system would zero the ranges itself, and there would be nothing to write.
+  permissions: { ffi: false, read: "inherit", write: "inherit" },
 }, async () => {
-  const path = await Deno.makeTempFile({ dir: "/dev/shm" });
+  const path = await Deno.makeTempFile();
   await Deno.truncate(path, 64 * MIB);
   {
     await using disk = FileBackend.open(path);
