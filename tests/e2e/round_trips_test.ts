@@ -36,7 +36,8 @@ async function trips(command: string): Promise<number> {
   const clock = new ProxyClock();
   await using stack = new AsyncDisposableStack();
   let proxy: Proxy | undefined;
-  const via = (port: number) => (proxy = stack.use(new Proxy(port, clock))).port;
+  const via = async (port: number) =>
+    (proxy = stack.use(await Proxy.start(port, { onBytes: clock.onBytes }))).port;
   const host = ["--disk", disk, "--exec", command];
   await using lab = await Lab.start({ os: "diag", host, via });
   await lab.result();

@@ -17,7 +17,7 @@ export interface LabOptions extends LabProcessOptions {
   /** Further arguments of the card. */
   readonly card?: readonly string[];
   /** The port the card is to call, given the host's: a proxy goes here. */
-  readonly via?: (hostPort: number) => number;
+  readonly via?: (hostPort: number) => number | Promise<number>;
 }
 
 export class Lab implements AsyncDisposable {
@@ -38,7 +38,7 @@ export class Lab implements AsyncDisposable {
       await LabProcess.start("host", [...listen, ...host], process),
     );
     const { port } = await hostProcess.event(({ type }) => type === "listening");
-    const connect = ["--connect", `127.0.0.1:${via(port as number)}`, "--json"];
+    const connect = ["--connect", `127.0.0.1:${await via(port as number)}`, "--json"];
     const machine = ["--machine", os === "linux" ? "v86" : "diag"];
     const cardProcess = await LabProcess.start("card", [...connect, ...machine, ...card], process);
     starting.move();

@@ -1,63 +1,93 @@
 /**
  * A TCP proxy in this process, between a card and its host: slow, cut at any byte, or deaf, as a test wishes.
  *
- * What it forwards is never changed. A cut closes both sides; what was on the way is lost with it, as on a real network.
+ * What it forwards is never changed. A cut ends both sides; what was on the way is lost with it, as on a real network. An
+ * end of stream is passed on, behind all that came before it.
+ *
+ * It stands on `node:net`, because a Deno.Conn cannot be reset.
  *
  * @module
  */
-import { pause } from "../../protocol/link/abortable.ts";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { ProxyConnection } from "./proxy_connection.ts";
 
 export type Direction = "cardToHost" | "hostToCard";
+
+/**
+ * How a connection ends: closed in good order (FIN); reset (RST); or not at all: nothing more is forwarded in the
+ * direction of the cut, and neither end is told.
+ */
+export type Cut = "close" | "reset" | "stall";
 
 export interface ProxyOptions {
   /** Time on the way, each way, ms. */
   readonly delay?: number;
+  /** Bytes per second, each way, of each connection. */
+  readonly rate?: number;
   /** Sees every byte in order just before it is forwarded. */
   readonly onBytes?: (direction: Direction, bytes: Uint8Array) => void;
 }
 
-/** Bytes on the way in one direction before the proxy stops reading. */
-const IN_FLIGHT_MAX = 16 * 1024 * 1024;
+interface PlannedCut {
+  readonly direction: Direction;
+  readonly at: number;
+  readonly how: Cut;
+  readonly done: () => void;
+}
 
 export class Proxy implements AsyncDisposable {
-  /** Of the listening side, on 127.0.0.1. */
-  readonly port: number;
   /** Connections forwarded so far. */
   connections = 0;
   /** Bytes forwarded so far, over all connections. */
   readonly forwarded = { cardToHost: 0, hostToCard: 0 };
   readonly #options: ProxyOptions;
   readonly #hostPort: number;
-  readonly #listener: Deno.TcpListener;
-  readonly #open = new Set<Connection>();
+  readonly #server: Server;
+  readonly #open = new Set<ProxyConnection>();
   readonly #running = new Set<Promise<void>>();
-  readonly #cuts: {
-    readonly direction: Direction;
-    readonly at: number;
-    readonly done: () => void;
-  }[] = [];
+  readonly #cuts: PlannedCut[] = [];
   readonly #refusals: { left: number; readonly done: () => void }[] = [];
-  readonly #accepting: Promise<void>;
 
-  /** Listens at once; each card is connected to `hostPort` on 127.0.0.1. */
-  constructor(hostPort: number, options: ProxyOptions = {}) {
+  private constructor(hostPort: number, options: ProxyOptions) {
     this.#hostPort = hostPort;
     this.#options = options;
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    this.port = this.#listener.addr.port;
-    this.#accepting = this.#accept();
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (card) => this.#take(card));
+  }
+
+  /** Listens; each card is connected to `hostPort` on 127.0.0.1. */
+  static async start(hostPort: number, options: ProxyOptions = {}): Promise<Proxy> {
+    const proxy = new Proxy(hostPort, options);
+    await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
+    return proxy;
+  }
+
+  /** Of the listening side, on 127.0.0.1. */
+  get port(): number {
+    return (this.#server.address() as { port: number }).port;
   }
 
   /** Cuts every connection now. */
-  cut(): void {
-    for (const connection of this.#open) connection.close();
+  cut(how: Exclude<Cut, "stall"> = "close"): void {
+    for (const connection of this.#open) connection.end(how);
   }
 
   /** Cuts when `bytes` more have gone in `direction`, exactly there; resolves then. */
-  cutAfter(direction: Direction, bytes: number): Promise<void> {
+  cutAfter(direction: Direction, bytes: number, how: Cut = "close"): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#cuts.push({ direction, at: this.forwarded[direction] + bytes, done: resolve });
+    this.#cuts.push({ direction, at: this.forwarded[direction] + bytes, how, done: resolve });
     return promise;
+  }
+
+  /** Forwards nothing more in `direction` on the connections of now, not even their end, until {@linkcode release}. */
+  stall(direction: Direction): void {
+    for (const connection of this.#open) connection.lanes[direction].stall();
+  }
+
+  /** What was stalled goes on: all of it arrives, late. */
+  release(): void {
+    for (const connection of this.#open) {
+      for (const lane of Object.values(connection.lanes)) lane.release();
+    }
   }
 
   /** Turns the next `count` connections away as soon as they are there; resolves after the last of them. */
@@ -67,83 +97,40 @@ export class Proxy implements AsyncDisposable {
     return promise;
   }
 
-  async #accept(): Promise<void> {
-    for await (const card of this.#listener) {
-      const refusal = this.#refusals[0];
-      if (refusal !== undefined) {
-        card.close();
-        if (--refusal.left === 0) this.#refusals.shift()!.done();
-        continue;
-      }
-      const running: Promise<void> = this.#serve(card).finally(() => this.#running.delete(running));
-      this.#running.add(running);
+  #take(card: Socket): void {
+    const refusal = this.#refusals[0];
+    if (refusal !== undefined) {
+      card.on("error", () => {}).destroy();
+      if (--refusal.left === 0) this.#refusals.shift()!.done();
+      return;
     }
+    const running: Promise<void> = this.#serve(card).finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
-  async #serve(card: Deno.TcpConn): Promise<void> {
-    let host: Deno.TcpConn;
-    try {
-      host = await Deno.connect({ hostname: "127.0.0.1", port: this.#hostPort });
-    } catch {
-      return card.close(); // no host: the card finds out as it would without us
-    }
-    card.setNoDelay(true);
-    host.setNoDelay(true);
-    this.connections++;
-    const connection = new Connection(card, host);
+  async #serve(card: Socket): Promise<void> {
+    const host = connect({
+      host: "127.0.0.1",
+      port: this.#hostPort,
+      allowHalfOpen: true,
+      noDelay: true,
+    });
+    const connection: ProxyConnection = new ProxyConnection(card, host, {
+      ...this.#options,
+      forward: (direction, bytes) => this.#forward(connection, direction, bytes),
+    });
     this.#open.add(connection);
-    await Promise.all([
-      this.#carry("cardToHost", connection, card, host),
-      this.#carry("hostToCard", connection, host, card),
-    ]);
+    host.once("connect", () => this.connections++);
+    await connection.run();
     this.#open.delete(connection);
   }
 
-  /** One direction of a connection, until it ends; then the connection is closed. */
-  async #carry(
-    direction: Direction,
-    connection: Connection,
-    from: Deno.TcpConn,
-    to: Deno.TcpConn,
-  ): Promise<void> {
-    const road = new Road();
-    const reading = this.#read(from, road);
-    try {
-      for (let piece = await road.next(); piece !== undefined; piece = await road.next()) {
-        const wait = piece.due - performance.now();
-        if (wait > 0) await pause(wait, connection.signal);
-        if (!await this.#forward(direction, piece.bytes, to)) break;
-      }
-    } catch {
-      // Closed by the far side, or cut.
-    }
-    connection.close();
-    road.end();
-    await reading;
-  }
-
-  async #read(from: Deno.TcpConn, road: Road): Promise<void> {
-    const { delay = 0 } = this.#options;
-    const buffer = new Uint8Array(256 * 1024);
-    try {
-      for (;;) {
-        const count = await from.read(buffer);
-        if (count === null) break;
-        road.put({ due: performance.now() + delay, bytes: buffer.slice(0, count) });
-        await road.hasRoom();
-      }
-    } catch {
-      // Closed by the far side, or cut.
-    }
-    road.end();
-  }
-
-  /** False after a cut within `bytes`. */
+  /** Forwards `bytes`, or as many as a cut allows; returns how many. */
   async #forward(
+    connection: ProxyConnection,
     direction: Direction,
     bytes: Uint8Array,
-    to: Deno.TcpConn,
-  ): Promise<boolean> {
+  ): Promise<number> {
     const start = this.forwarded[direction];
     const place = this.#cuts.findIndex((cut) =>
       cut.direction === direction && cut.at <= start + bytes.length
@@ -153,82 +140,20 @@ export class Proxy implements AsyncDisposable {
     this.forwarded[direction] += part.length;
     this.#options.onBytes?.(direction, part);
     try {
-      for (let at = 0; at < part.length;) at += await to.write(part.subarray(at));
+      await connection.write(direction, part);
     } finally {
+      if (cut?.how === "stall") connection.lanes[direction].stall();
+      else if (cut) connection.end(cut.how);
       cut?.done();
     }
-    return cut === undefined;
+    return part.length;
   }
 
   /** Cuts what is connected and stops listening. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#accepting;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.cut();
     await Promise.all(this.#running);
-  }
-}
-
-class Connection {
-  readonly #ends: readonly Deno.TcpConn[];
-  readonly #closed = new AbortController();
-
-  constructor(card: Deno.TcpConn, host: Deno.TcpConn) {
-    this.#ends = [card, host];
-  }
-
-  /** Aborted once closed. */
-  get signal(): AbortSignal {
-    return this.#closed.signal;
-  }
-
-  close(): void {
-    if (this.signal.aborted) return;
-    this.#closed.abort();
-    for (const end of this.#ends) end.close();
-  }
-}
-
-interface Piece {
-  /** When it leaves, `performance.now()`. */
-  readonly due: number;
-  readonly bytes: Uint8Array;
-}
-
-/** What is on the way in one direction, in order. One reader, one writer. */
-class Road {
-  readonly #pieces: Piece[] = [];
-  #bytes = 0;
-  #ended = false;
-  #wakeWriter: () => void = () => {};
-  #wakeReader: () => void = () => {};
-
-  put(piece: Piece): void {
-    this.#pieces.push(piece);
-    this.#bytes += piece.bytes.length;
-    this.#wakeWriter();
-  }
-
-  /** The first piece; undefined after the last one. */
-  async next(): Promise<Piece | undefined> {
-    if (this.#pieces.length === 0 && !this.#ended) {
-      await new Promise<void>((resolve) => this.#wakeWriter = resolve);
-    }
-    const piece = this.#pieces.shift();
-    this.#bytes -= piece?.bytes.length ?? 0;
-    this.#wakeReader();
-    return piece;
-  }
-
-  async hasRoom(): Promise<void> {
-    if (this.#bytes > IN_FLIGHT_MAX && !this.#ended) {
-      await new Promise<void>((resolve) => this.#wakeReader = resolve);
-    }
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#wakeWriter();
-    this.#wakeReader();
+    await closed;
   }
 }

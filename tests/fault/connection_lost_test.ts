@@ -32,8 +32,8 @@ interface ProxiedLab extends AsyncDisposable {
 async function proxied(options: LabOptions): Promise<ProxiedLab> {
   await using starting = new AsyncDisposableStack();
   const made = Promise.withResolvers<Proxy>();
-  const via = (port: number) => {
-    const proxy = starting.use(new Proxy(port, { delay: 1 }));
+  const via = async (port: number) => {
+    const proxy = starting.use(await Proxy.start(port, { delay: 1 }));
     made.resolve(proxy);
     return proxy.port;
   };
