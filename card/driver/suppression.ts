@@ -28,6 +28,8 @@ export class Suppression {
     this.#memory = memory;
     this.#ring = ring;
     this.#eventIndex = eventIndex;
+    // With EVENT_IDX they stay 0 (§2.7.10.2), whatever the driver left there.
+    this.#set(VIRTQ_RING.at.flags, 0);
   }
 
   /** Whether the driver asked for an interrupt for the used elements from index `old` up to `now`. */

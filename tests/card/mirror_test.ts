@@ -16,10 +16,9 @@ import { RingDriver } from "../support/ring_driver.ts";
 const USED = ringOf(8).usedRing;
 const PIECE = [{ address: BUFFERS, length: 4 }];
 
-Deno.test("a mirror begins by posting its index, over what an earlier driver left", () => {
-  const rig = new MirrorRig();
-  viewOf(rig.mirror).setUint16(2, 77, true);
-  new QueueMirror({
+/** Another mirror of the rig's queue, as for the next driver. */
+function mirrorOf(rig: MirrorRig, eventIndex: boolean): QueueMirror {
+  return new QueueMirror({
     requester: rig.toHost,
     memory: {
       size: MEMORY_SIZE,
@@ -29,11 +28,17 @@ Deno.test("a mirror begins by posting its index, over what an earlier driver lef
     },
     ring: ringOf(8),
     indirect: false,
-    eventIndex: false,
+    eventIndex,
     row: rig.row(),
     sendMsi() {},
     failed() {},
   });
+}
+
+Deno.test("a mirror begins by posting its index, over what an earlier driver left", () => {
+  const rig = new MirrorRig();
+  viewOf(rig.mirror).setUint16(2, 77, true);
+  mirrorOf(rig, false);
   rig.settle();
   assertEquals(rig.mirror.subarray(2, 4), new Uint8Array(2));
 });
@@ -73,6 +78,15 @@ Deno.test("kick() asks for the next notification, and says which bytes it wrote"
   rig.card.kick();
   assertEquals(rig.written.length, 1, "nothing new, nothing written");
 });
+
+for (const eventIndex of [true, false]) {
+  Deno.test(`a mirror clears the used ring's flags that a driver left set, EVENT_IDX ${eventIndex}`, () => {
+    const rig = new MirrorRig({ eventIndex });
+    viewOf(rig.bytes).setUint16(USED, 0xbeef, true);
+    mirrorOf(rig, eventIndex);
+    assertEquals(viewOf(rig.bytes).getUint16(USED, true), 0);
+  });
+}
 
 Deno.test("kick() hands the batch over at once for a queue that was idle, and lets a busy one gather", () => {
   const rig = new MirrorRig({ eventIndex: false });
