@@ -64,6 +64,9 @@ export class VirtioPciFunction implements PciFunction {
   readonly #common = new DataView(new ArrayBuffer(COMMON_CFG.size));
   readonly #features: FeatureRegisters;
   readonly #interrupt = new InterruptStatus();
+  /** What the driver is shown as config_generation, and the offer's generation that it stands for. */
+  #generation: number;
+  #generationOf: number;
   /** A configuration change that the driver is told of at DRIVER_OK. */
   #configChanged = false;
   #phase: StatusPhase = "reset";
@@ -78,6 +81,8 @@ export class VirtioPciFunction implements PciFunction {
     this.#events = events;
     this.#memorySize = memorySize;
     this.#features = new FeatureRegisters(offer.features);
+    this.#generationOf = offer.configGeneration();
+    this.#generation = this.#generationOf & 0xff;
     this.#map = barMap(offer.queueSizes.length, offer.configLength);
     this.#queues = offer.queueSizes.map((size) => new QueueRegisters(size));
     this.pciConfig = virtioPciConfig(offer.type, this.#map);
@@ -149,6 +154,7 @@ export class VirtioPciFunction implements PciFunction {
       return get(this.#common, offset, width);
     }
     if (offset >= device.offset && offset < device.offset + device.length) {
+      this.#observeGeneration();
       return get(viewOf(this.#offer.deviceConfig()), offset - device.offset, width);
     }
     return 0;
@@ -169,8 +175,20 @@ export class VirtioPciFunction implements PciFunction {
     }
   }
 
+  /**
+   * One step for all changes since the driver looked last: it has 8 bits, and 256 changes between two looks must not
+   * read as none (§4.1.4.3.1).
+   */
+  #observeGeneration(): void {
+    const now = this.#offer.configGeneration();
+    if (now === this.#generationOf) return;
+    this.#generationOf = now;
+    this.#generation = (this.#generation + 1) & 0xff;
+  }
+
   /** Common configuration as it reads now; any offset and width can then be taken from it. */
   #render(): void {
+    this.#observeGeneration();
     const view = this.#common;
     const at = COMMON_CFG.at;
     const queue = this.#queues[this.#queueSelect];
@@ -181,7 +199,7 @@ export class VirtioPciFunction implements PciFunction {
     le16.set(view, at.config_msix_vector, NO_VECTOR);
     le16.set(view, at.num_queues, this.#queues.length);
     u8.set(view, at.device_status, this.#status);
-    u8.set(view, at.config_generation, this.#offer.configGeneration() & 0xff);
+    u8.set(view, at.config_generation, this.#generation);
     le16.set(view, at.queue_select, this.#queueSelect);
     le16.set(view, at.queue_size, queue?.size ?? 0);
     le16.set(view, at.queue_msix_vector, NO_VECTOR);

@@ -408,6 +408,20 @@ Deno.test("device configuration is read as it is now, and 0 past its end", () =>
   assertEquals(fn.read(GENERATION, 1), 0);
 });
 
+Deno.test("config_generation is another after 256 changes too, and the same without one", () => {
+  const { fn, state } = make();
+  const read = () => (fn.read(CONFIG, 4), fn.read(GENERATION, 1));
+  assertEquals([read(), read()], [0xff, 0xff]);
+  state.generation += 256;
+  assertEquals([read(), read()], [0, 0]);
+  // Seen torn: a change between two fields shows behind them.
+  const before = fn.read(GENERATION, 1);
+  fn.read(CONFIG, 4);
+  state.generation += 512;
+  fn.read(CONFIG + 4, 4);
+  assertEquals([before, fn.read(GENERATION, 1)], [0, 1]);
+});
+
 Deno.test("device configuration writes are passed on, before DRIVER_OK too", () => {
   const { fn, took } = make();
   fn.write(CONFIG + 8, 2, 0x4142);
