@@ -98,7 +98,12 @@ export class NetDevice implements VirtioDevice {
       segmentation: (features & SEGMENTS_TO_DRIVER) === SEGMENTS_TO_DRIVER,
     });
     this.#running = {
-      receive: new NetReceive(session, receiveQueue, () => this.#backend.resume()),
+      receive: new NetReceive(
+        session,
+        receiveQueue,
+        this.#backend.mtu,
+        () => this.#backend.resume(),
+      ),
       transmit: new NetTransmit(session, transmitQueue, this.#backend),
       control: controlQueue &&
         new NetControl(session, controlQueue, (mac) => this.#setMac(mac)),

@@ -5,8 +5,8 @@
  * no buffers stays with the backend, which is told when there are: nothing is dropped for want of buffers, and nothing
  * freezes. Buffers that were taken for a frame that did not fit yet are kept for it.
  *
- * What is dropped, and counted: a frame that needs an offload the driver does not know, and one that cannot fit even
- * if the driver gave all buffers of its queue.
+ * What is dropped, and counted: a frame that needs an offload the driver does not know, one that is longer than the MTU
+ * that the driver knows, and one that cannot fit even if the driver gave all buffers of its queue.
  *
  * @module
  */
@@ -15,11 +15,21 @@ import type { DescriptorChain, DeviceQueue, DeviceSession } from "../driver/virt
 
 const { FEATURE, GSO, HEADER, HEADER_FLAG } = virtioNet;
 
+/** What the flags of a header may say to a driver with GUEST_CSUM; others have features that are not offered. */
+const KNOWN_FLAGS = HEADER_FLAG.NEEDS_CSUM | HEADER_FLAG.DATA_VALID;
+
+/** Bytes that no MTU counts: the Ethernet header, and a VLAN tag in it. */
+const ETHERNET_HEADER = 14;
+const VLAN_TAG = 4;
+const TAGGED: readonly number[] = [0x8100, 0x88a8];
+
 export class NetReceive {
   readonly #session: DeviceSession;
   readonly #queue: DeviceQueue;
   readonly #resume: () => void;
   readonly #mergeable: boolean;
+  /** Longest packet that is no segment, in bytes behind the Ethernet header. */
+  readonly #mtu: number;
   /** Buffers taken and not yet filled, oldest first, and their bytes. */
   #buffers: DescriptorChain[] = [];
   #room = 0;
@@ -34,12 +44,16 @@ export class NetReceive {
   /** Frames that this driver could not be given. */
   dropped = 0;
 
-  /** @param resume tells the backend, after `receive` returned false, that it may try again */
-  constructor(session: DeviceSession, queue: DeviceQueue, resume: () => void) {
+  /**
+   * @param mtu as configuration space has it
+   * @param resume tells the backend, after `receive` returned false, that it may try again
+   */
+  constructor(session: DeviceSession, queue: DeviceQueue, mtu: number, resume: () => void) {
     this.#session = session;
     this.#queue = queue;
     this.#resume = resume;
     this.#mergeable = (session.features & FEATURE.MRG_RXBUF) !== 0n;
+    this.#mtu = (session.features & FEATURE.MTU) !== 0n ? mtu : Infinity;
   }
 
   /** `frame` is a 12-byte header and an Ethernet frame. False: no room now, `resume` will be called. */
@@ -109,21 +123,33 @@ export class NetReceive {
     this.#resume();
   }
 
-  /** Whether the driver negotiated what the frame's header asks of it (§5.1.6.4.1). */
+  /** Whether the driver negotiated what the frame asks of it (§5.1.4.1, §5.1.6.4.1). */
   #known(frame: Uint8Array): boolean {
     const { features } = this.#session;
     const flags = frame[HEADER.at.flags]!;
     const gso = frame[HEADER.at.gso_type]!;
-    if (flags !== 0 && (features & FEATURE.GUEST_CSUM) === 0n) {
-      if ((flags & HEADER_FLAG.NEEDS_CSUM) !== 0) return false;
-      // "Data valid" is news, not a need.
-      frame[HEADER.at.flags] = 0;
+    const checksums = (features & FEATURE.GUEST_CSUM) !== 0n;
+    const partial = (flags & HEADER_FLAG.NEEDS_CSUM) !== 0;
+    if (partial && !checksums) return false;
+    // What else flags say is news, not a need.
+    const known = checksums ? flags & KNOWN_FLAGS : 0;
+    if (known !== flags) frame[HEADER.at.flags] = known;
+    if (gso === GSO.NONE) return this.#fitsMtu(frame);
+    // A segment says how it is to be cut, and lacks its checksum.
+    if (!partial || (frame[HEADER.at.gso_size] === 0 && frame[HEADER.at.gso_size + 1] === 0)) {
+      return false;
     }
-    if (gso === GSO.NONE) return true;
     if ((gso & GSO.ECN) !== 0 && (features & FEATURE.GUEST_ECN) === 0n) return false;
     const type = gso & ~GSO.ECN;
     if (type === GSO.TCPV4) return (features & FEATURE.GUEST_TSO4) !== 0n;
     return type === GSO.TCPV6 && (features & FEATURE.GUEST_TSO6) !== 0n;
+  }
+
+  #fitsMtu(frame: Uint8Array): boolean {
+    const packet = frame.length - HEADER.size - ETHERNET_HEADER;
+    if (packet <= this.#mtu) return true;
+    const type = HEADER.size + ETHERNET_HEADER - 2;
+    return packet <= this.#mtu + VLAN_TAG && TAGGED.includes(frame[type]! << 8 | frame[type + 1]!);
   }
 
   /** Takes buffers until they hold `length` bytes. */
