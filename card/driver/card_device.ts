@@ -27,7 +27,7 @@ import {
 import type { CardMemory, Machine } from "../machine/types.ts";
 import type { SlotOffer } from "./card_slot.ts";
 import type { ConfigWrites } from "./config_writes.ts";
-import { keepDriverWrites, takeDriverWrite } from "./driver_fields.ts";
+import { beginDriverFields, keepDriverWrites, takeDriverWrite } from "./driver_fields.ts";
 import type { HostPage } from "./host_page.ts";
 import { QueueMirror } from "./mirror.ts";
 import { VirtioPciFunction } from "./virtio_pci.ts";
@@ -155,6 +155,7 @@ export class CardDevice implements VirtioPciEvents {
 
   featuresAccepted(features: bigint): void {
     this.#features = features;
+    if (beginDriverFields(this.#offer.type, features, this.#config)) this.#configWasChanged();
     this.#hostPage?.setSlot(this.#options.slot, { features_accepted: features });
   }
 
@@ -192,8 +193,11 @@ export class CardDevice implements VirtioPciEvents {
     this.#stopMirrors();
     this.#rings = [];
     this.#fault = DRIVER_FAULT.none;
+    this.#features = 0n;
     // Nobody serves the device.
     if (this.#hostPage === undefined) return this.#function.resetDone();
+    // What the driver wrote is forgotten; while there is no host, the bytes come with the next one.
+    if (!this.#parked) this.#setConfig(this.#copyConfig());
     this.#resetRequest = (this.#resetRequest + 1) >>> 0;
     const { slot } = this.#options;
     this.#hostPage.clearQueues(slot);
@@ -216,7 +220,9 @@ export class CardDevice implements VirtioPciEvents {
     if (this.#hostPage === undefined) return;
     const { configWrites, slot } = this.#options;
     if (this.#function.live) {
-      takeDriverWrite(this.#offer.type, this.#features, this.#config, offset, width, value);
+      const { type } = this.#offer;
+      const changed = takeDriverWrite(type, this.#features, this.#config, offset, width, value);
+      if (changed) this.#configWasChanged();
     }
     configWrites.post(slot, offset, width, value);
   }
@@ -322,16 +328,32 @@ export class CardDevice implements VirtioPciEvents {
         this.#afterAdoption.push(() => configWrites.post(slot, offset, 1, value));
       });
     }
+    if (this.#setConfig(config)) this.#function.configInterrupt();
+  }
+
+  /** What the driver reads from now on; true if it is other than before. */
+  #setConfig(config: Uint8Array): boolean {
+    const before = this.#config;
     this.#config = config;
-    if (config.every((byte, at) => byte === before[at])) return;
+    if (config.every((byte, at) => byte === before[at])) return false;
+    this.#configWasChanged();
+    return true;
+  }
+
+  /** The driver must see by the generation that its bytes are others than they were. */
+  #configWasChanged(): void {
     this.#generation = (this.#generation + 1) >>> 0;
-    this.#function.configInterrupt();
   }
 
   /** Device configuration as the host has it; as long as it was when the device was plugged. */
   #copyConfig(): Uint8Array {
     const config = new Uint8Array(this.#config.length);
     config.set(this.#offer.deviceConfig.subarray(0, config.length));
+    // A driver that the host does not know of yet.
+    const { live, status } = this.#function;
+    if (!live && (status & DEVICE_STATUS.FEATURES_OK) !== 0) {
+      beginDriverFields(this.#offer.type, this.#features, config);
+    }
     return config;
   }
 

@@ -47,7 +47,23 @@ export function keepDriverWrites(
   }
 }
 
-/** Takes over into `config`, the card's copy, what a live driver of a device of type `type` writes. */
+/**
+ * Gives the fields in `config` the values that they begin with for a driver of these features: true if one changed. Who
+ * may set the cache mode but cannot flush is not cached until it says so (§5.2.5.2).
+ */
+export function beginDriverFields(type: number, features: bigint, config: Uint8Array): boolean {
+  const { FEATURE, CONFIG } = virtioBlock;
+  if (type !== virtioBlock.TYPE || CONFIG.at.writeback >= config.length) return false;
+  const begins = (features & (FEATURE.CONFIG_WCE | FEATURE.FLUSH)) === FEATURE.CONFIG_WCE;
+  if (!begins || config[CONFIG.at.writeback] === 0) return false;
+  config[CONFIG.at.writeback] = 0;
+  return true;
+}
+
+/**
+ * Takes over into `config`, the card's copy, what a live driver of a device of type `type` writes: true if it changed
+ * something.
+ */
 export function takeDriverWrite(
   type: number,
   features: bigint,
@@ -55,8 +71,10 @@ export function takeDriverWrite(
   offset: number,
   width: number,
   value: number,
-): void {
-  if (width !== 1) return;
+): boolean {
+  if (width !== 1) return false;
   const field = FIELDS[type]?.find((f) => f.offset === offset && (features & f.feature) !== 0n);
-  if (field !== undefined) config[offset] = value & field.mask;
+  if (field === undefined || config[offset] === (value & field.mask)) return false;
+  config[offset] = value & field.mask;
+  return true;
 }

@@ -39,8 +39,8 @@ export class BlockDevice implements VirtioDevice {
   #slot: DeviceSlot | undefined;
   #session: DeviceSession | undefined;
   #requests: BlockRequests | undefined;
-  /** The driver's wish, if it may wish (CONFIG_WCE). */
-  #writeback = true;
+  /** What the driver wrote, if it may (CONFIG_WCE). */
+  #wish: boolean | undefined;
 
   constructor({ backend, id, onError }: BlockDeviceOptions) {
     this.name = `block ${backend.name}`;
@@ -91,8 +91,10 @@ export class BlockDevice implements VirtioDevice {
       session.fail(new DriverError("queue-setup", "Cannot start block device: no request queue"));
       return;
     }
+    const before = this.#writeback;
     this.#session = session;
-    if ((session.features & FEATURE.CONFIG_WCE) === 0n) this.#setWriteback(true);
+    if ((session.features & FEATURE.CONFIG_WCE) === 0n) this.#wish = undefined;
+    this.#writebackWas(before);
     this.#requests = new BlockRequests(session, queue, {
       backend: this.#backend,
       id: this.#id,
@@ -112,20 +114,31 @@ export class BlockDevice implements VirtioDevice {
     if (
       (features & FEATURE.CONFIG_WCE) === 0n || offset !== CONFIG.at.writeback || width !== u8.size
     ) return;
-    this.#setWriteback((value & 1) === 1);
+    const before = this.#writeback;
+    this.#wish = (value & 1) === 1;
+    this.#writebackWas(before);
   }
 
   async stop(): Promise<void> {
     const requests = this.#requests;
+    const before = this.#writeback;
     this.#requests = undefined;
     this.#session = undefined;
     await requests?.stop();
-    this.#setWriteback(true);
+    this.#wish = undefined;
+    this.#writebackWas(before);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await this.#backend[Symbol.asyncDispose]();
+  }
+
+  /** `writeback` as the driver reads it. It begins as 0 for a driver that cannot flush (§5.2.5.2). */
+  get #writeback(): boolean {
+    const features = this.#session?.features ?? 0n;
+    if ((features & FEATURE.CONFIG_WCE) === 0n) return this.#wish ?? true;
+    return this.#wish ?? (features & FEATURE.FLUSH) !== 0n;
   }
 
   /** §5.2.6.2: without a cache mode field, who does not know FLUSH must not be cached. */
@@ -135,10 +148,8 @@ export class BlockDevice implements VirtioDevice {
     return (features & FEATURE.FLUSH) !== 0n;
   }
 
-  #setWriteback(writeback: boolean): void {
-    if (writeback === this.#writeback) return;
-    this.#writeback = writeback;
-    this.#slot?.configChanged();
+  #writebackWas(before: boolean): void {
+    if (this.#writeback !== before) this.#slot?.configChanged();
   }
 }
 

@@ -183,15 +183,17 @@ export class BlockRequests {
     const feature = zeroes ? FEATURE.WRITE_ZEROES : FEATURE.DISCARD;
     if ((this.#session.features & feature) === 0n) throw new Refused(STATUS.UNSUPP);
     if (this.#backend.readOnly) throw new Refused(STATUS.IOERR);
+    // A flag that is not known is UNSUPP, whatever else is wrong (§5.2.6.2).
+    if (hasOtherFlags(data, zeroes ? RANGE_UNMAP : 0)) throw new Refused(STATUS.UNSUPP);
     const count = data.length / RANGE.size;
     if (!Number.isInteger(count) || count < 1 || count > LIMITS.ranges) {
       throw new Refused(STATUS.IOERR);
     }
-    // All are checked before any is touched, from a copy that the card cannot change.
+    // All are checked before any is touched, from a copy that the card cannot change. Its flags only say whether zeroes
+    // may deallocate.
     const view = viewOf(data.slice());
     const ranges = Array.from({ length: count }, (_, i) => RANGE.read(view, i * RANGE.size));
-    for (const { sector, num_sectors, flags } of ranges) {
-      if ((flags & ~(zeroes ? RANGE_UNMAP : 0)) !== 0) throw new Refused(STATUS.UNSUPP);
+    for (const { sector, num_sectors } of ranges) {
       if (num_sectors > LIMITS.rangeSectors) throw new Refused(STATUS.IOERR);
       this.#check(sector, num_sectors * SECTOR_SIZE);
     }
@@ -345,6 +347,15 @@ export class BlockRequests {
 }
 
 type Range = ReturnType<typeof RANGE.read>;
+
+/** Whether a range in `data` has a flag that is not among `known`. */
+function hasOtherFlags(data: Uint8Array, known: number): boolean {
+  const view = viewOf(data);
+  for (let at: number = RANGE.at.flags; at + le32.size <= data.length; at += RANGE.size) {
+    if ((le32.get(view, at) & ~known) !== 0) return true;
+  }
+  return false;
+}
 
 /** For the log. */
 const NAMES: ReadonlyMap<number, string> = new Map(

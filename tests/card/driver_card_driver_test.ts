@@ -150,7 +150,7 @@ Deno.test("a new configuration generation raises a configuration interrupt, once
   rig.writeSlot({ config_generation: 7 });
   rig.ring(DOORBELL.config_changed);
   assertEquals(rig.bar.read(ISR, 1), 2);
-  assertEquals([rig.bar.read(CONFIG, 1), rig.bar.read(0x15, 1)], [9, 7]);
+  assertEquals([rig.bar.read(CONFIG, 1), rig.bar.read(0x15, 1)], [9, 1]);
   rig.ring(DOORBELL.config_changed);
   assertEquals(rig.bar.read(ISR, 1), 0);
 });
@@ -261,17 +261,19 @@ Deno.test("device configuration writes that wait outlive the card OS that made t
   assertEquals(rig.link.messages(MESSAGE.device_config_write), [[0x403, 0x21]]);
 });
 
+/** CONFIG_WCE and FLUSH of a disk. */
+const WCE = 1 << 11 | 1 << 9;
 for (
   const { when, features, live, offset, width, reads } of [
-    { when: "it was negotiated", features: 1 << 11, live: true, offset: 32, width: 1, reads: 0 },
+    { when: "it was negotiated", features: WCE, live: true, offset: 32, width: 1, reads: 0 },
     { when: "it was not negotiated", features: 0, live: true, offset: 32, width: 1, reads: 1 },
-    { when: "of no live device", features: 1 << 11, live: false, offset: 32, width: 1, reads: 1 },
-    { when: "of another width", features: 1 << 11, live: true, offset: 32, width: 2, reads: 1 },
+    { when: "of no live device", features: WCE, live: false, offset: 32, width: 1, reads: 1 },
+    { when: "of another width", features: WCE, live: true, offset: 32, width: 2, reads: 1 },
   ] as const
 ) {
   Deno.test(`writeback reads back as ${reads} at once, for a write of 0, when ${when}`, () => {
     const rig = new Rig();
-    rig.writeSlot({ config_length: 60, features_offered: OFFERED | 1n << 11n });
+    rig.writeSlot({ config_length: 60, features_offered: OFFERED | BigInt(WCE) });
     const config = page.slotOffset(SLOT) + page.DEVICE_CONFIG_OFFSET;
     rig.cardPage[config + 32] = 1;
     rig.start();
@@ -286,6 +288,45 @@ for (
     assertEquals(rig.bar.read(CONFIG, 1), 1, "capacity is the host's");
   });
 }
+
+Deno.test("writeback begins as 0 for a driver that may set it and cannot flush, until the reset", () => {
+  const rig = new Rig();
+  rig.writeSlot({ config_length: 36, features_offered: OFFERED | BigInt(WCE) });
+  rig.cardPage[page.slotOffset(SLOT) + page.DEVICE_CONFIG_OFFSET + 32] = 1;
+  rig.start();
+  const read = () => [rig.bar.read(CONFIG + 32, 1), rig.bar.read(0x15, 1)];
+  assertEquals(read(), [1, 0]);
+  rig.negotiate(WCE);
+  assertEquals(read(), [1, 0], "a driver that can flush");
+  rig.bar.write(BAR.status, 1, 0);
+  rig.writeSlot({ reset_done: 1 });
+  rig.ring(DOORBELL.config_changed);
+  rig.negotiate(1 << 11);
+  assertEquals(read(), [0, 1], "at once, and with another generation");
+  // A new capacity: the host does not know of this driver before DRIVER_OK.
+  rig.cardPage[page.slotOffset(SLOT) + page.DEVICE_CONFIG_OFFSET] = 5;
+  rig.writeSlot({ reset_done: 1, config_generation: 1 });
+  rig.ring(DOORBELL.config_changed);
+  assertEquals([rig.bar.read(CONFIG, 1), ...read()], [5, 0, 2]);
+  rig.bar.write(BAR.status, 1, 0);
+  rig.writeSlot({ reset_done: 2 });
+  rig.ring(DOORBELL.config_changed);
+  assertEquals(read(), [1, 3], "the next driver finds what the host offers");
+});
+
+Deno.test("what the driver writes changes the generation, if it changes what is read", () => {
+  const rig = new Rig();
+  rig.writeSlot({ config_length: 36, features_offered: OFFERED | BigInt(WCE) });
+  rig.cardPage[page.slotOffset(SLOT) + page.DEVICE_CONFIG_OFFSET + 32] = 1;
+  rig.start();
+  rig.negotiate(WCE);
+  rig.setUp();
+  rig.bar.write(BAR.status, 1, ALL_OK);
+  rig.bar.write(CONFIG + 32, 1, 1);
+  assertEquals(rig.bar.read(0x15, 1), 0);
+  rig.bar.write(CONFIG + 32, 1, 0);
+  assertEquals(rig.bar.read(0x15, 1), 1);
+});
 
 Deno.test("a transport feature that the card does not know is not offered on", () => {
   const rig = new Rig();

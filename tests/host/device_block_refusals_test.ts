@@ -26,7 +26,12 @@ const BAD: readonly {
   { what: "a write past the end", status: STATUS.IOERR, type: 1, sector: 64, data: pattern(512) },
   { what: "a write of 511 bytes", status: STATUS.IOERR, type: 1, data: pattern(511) },
   { what: "a discard without ranges", status: STATUS.IOERR, type: 11 },
-  { what: "a discard of 17 bytes of ranges", status: STATUS.IOERR, type: 11, data: pattern(17) },
+  {
+    what: "a discard of 17 bytes of ranges",
+    status: STATUS.IOERR,
+    type: 11,
+    data: new Uint8Array(17),
+  },
   {
     what: "a discard past the end",
     status: STATUS.IOERR,
@@ -45,6 +50,23 @@ const BAD: readonly {
     type: 13,
     data: ranges([{ sector: 0, num_sectors: 1 }, { sector: 0, num_sectors: 1, flags: 3 }]),
   },
+  {
+    what: "a discard that is wrong in every way, an unknown flag last",
+    status: STATUS.UNSUPP,
+    type: 11,
+    data: ranges(
+      Array.from({ length: 20 }, (_, i) => ({
+        sector: 99,
+        num_sectors: 0xffff_ffff,
+        flags: i === 19 ? 2 : 0,
+      })),
+    ),
+  },
+  ...[["OPEN", 18], ["CLOSE", 20], ["FINISH", 22], ["RESET", 24], ["RESET_ALL", 26]].map((
+    [name, type],
+  ) => ({ what: `ZONE_${name}`, status: STATUS.UNSUPP, type: Number(type) })),
+  { what: "ZONE_APPEND", status: STATUS.UNSUPP, type: 15, data: pattern(512), writable: 8 },
+  { what: "ZONE_REPORT", status: STATUS.UNSUPP, type: 16, writable: 512 },
   {
     what: "zeroes of too many sectors",
     status: STATUS.IOERR,

@@ -310,6 +310,26 @@ Deno.test("BlockDevice knows the cache mode of a driver that chose it right behi
   assertEquals(driver.device.config()[32], 1);
 });
 
+Deno.test("BlockDevice begins in writethrough, and says so, for a driver that can choose and cannot flush", async () => {
+  const { syncs, backend } = withSyncs(disk());
+  await using driver = new BlockDriver({ backend }, FEATURE.FLUSH);
+  assertEquals([driver.device.config()[32], driver.slot.changes], [0, 1]);
+  const { used } = driver.write(0, pattern(512));
+  await turn();
+  assertEquals(syncs.length, 1);
+  syncs[0]!.resolve();
+  await used;
+  // What the driver says counts, and ends with it.
+  driver.device.configWritten(32, 1, 1);
+  assertEquals([driver.device.config()[32], driver.slot.changes], [1, 2]);
+  await driver.write(0, pattern(512)).used;
+  assertEquals(syncs.length, 1);
+  await driver.restart(driver.session.features, () => {
+    assertEquals([driver.device.config()[32], driver.slot.changes], [1, 2]);
+  });
+  assertEquals([driver.device.config()[32], driver.slot.changes], [0, 3]);
+});
+
 Deno.test("BlockDevice pauses while the link is full, and goes on", async () => {
   await using driver = new BlockDriver({ backend: disk() });
   driver.session.writable = false;
