@@ -228,6 +228,7 @@ export class CardDevice implements VirtioPciEvents {
   }
 
   refused(error: DriverError, queue: number): void {
+    this.#stopMirrors();
     this.#setFault(error, queue);
     this.#hostPage?.publish();
   }

@@ -4,7 +4,9 @@
  * {@linkcode VirtioPciEvents}.
  *
  * The driver is foreign: a write of the wrong width, to a read-only field or at the wrong time is dropped, and what it
- * may not ask for (a feature not offered, a queue that cannot be) is refused here, before anybody hears of it. Reset
+ * may not ask for (a feature not offered, a queue that cannot be) is refused here, before anybody hears of it. One that
+ * would go on with something else in mind than the device has (a status that goes backwards, another size for a queue
+ * that is enabled) finds DEVICE_NEEDS_RESET. Reset
  * takes a round trip to the host, so the status register keeps its old value, as §4.1.4.3.1 allows, until
  * {@linkcode VirtioPciFunction.resetDone}; whatever the driver writes in between is dropped too.
  *
@@ -47,6 +49,8 @@ const WRITABLE_WIDTH = {
   queue_device_high: 4,
 } as const satisfies Partial<Record<keyof typeof COMMON_CFG.at, number>>;
 type WritableField = keyof typeof WRITABLE_WIDTH;
+/** Those of the queue that `queue_select` names. */
+type QueueField = Exclude<Extract<WritableField, `queue_${string}`>, "queue_select">;
 const WRITABLE: ReadonlyMap<number, WritableField> = new Map(
   (Object.keys(WRITABLE_WIDTH) as WritableField[]).map((field) => [COMMON_CFG.at[field], field]),
 );
@@ -104,6 +108,10 @@ export class VirtioPciFunction implements PciFunction {
     return this.#phase === "driver_ok" && !this.#resetting;
   }
 
+  get #broken(): boolean {
+    return (this.#status & DEVICE_STATUS.DEVICE_NEEDS_RESET) !== 0;
+  }
+
   /** Used buffer notification: raises INTx. Does nothing unless the device is live. */
   queueInterrupt(): void {
     if (this.live) this.#interrupt.raise(ISR.QUEUE);
@@ -129,7 +137,7 @@ export class VirtioPciFunction implements PciFunction {
 
   /** DEVICE_NEEDS_RESET: the device is broken until the driver resets it (§2.1.2). */
   needsReset(): void {
-    if (this.#status === 0 || this.#status & DEVICE_STATUS.DEVICE_NEEDS_RESET) return;
+    if (this.#broken) return;
     this.#status |= DEVICE_STATUS.DEVICE_NEEDS_RESET;
     if (this.live) this.#interrupt.raise(ISR.CONFIG);
   }
@@ -236,7 +244,8 @@ export class VirtioPciFunction implements PciFunction {
   #writeStatus(value: number): void {
     const next = nextStatus(this.#phase, value);
     if (next === "reset") return this.#reset();
-    if (next === undefined || next === this.#phase) return;
+    if (next === undefined) return this.#wrongStatus(value);
+    if (next === this.#phase) return;
     if (next === "features_ok" && !this.#acceptFeatures()) return;
     this.#phase = next;
     const own = DEVICE_STATUS.DEVICE_NEEDS_RESET;
@@ -244,6 +253,20 @@ export class VirtioPciFunction implements PciFunction {
     if (next !== "driver_ok") return this.#events.statusChanged(this.#status);
     this.#events.driverOk(this.#status);
     if (this.#configChanged) this.configInterrupt();
+  }
+
+  /** A driver that has not begun is not there to be told: what it writes is dropped. */
+  #wrongStatus(value: number): void {
+    if (this.#status === 0) return;
+    const [from, to] = [this.#status, value].map((status) => `0x${status.toString(16)}`);
+    this.#broke(new DriverError("status", `Cannot go from device status ${from} to ${to}`), 0);
+  }
+
+  /** The driver broke a rule, and would go on as if it had not; told of once until it resets the device. */
+  #broke(error: DriverError, queue: number): void {
+    if (this.#broken) return;
+    this.#events.refused(error, queue);
+    this.needsReset();
   }
 
   /** False if they are refused: the bit is not kept, and the driver reads the status back (§3.1.1 step 6). */
@@ -266,24 +289,46 @@ export class VirtioPciFunction implements PciFunction {
     else this.#events.resetRequested();
   }
 
-  #writeQueue(field: WritableField, value: number): void {
+  #writeQueue(field: QueueField, value: number): void {
     const queue = this.#queues[this.#queueSelect];
-    // Queues are set up between FEATURES_OK and DRIVER_OK (§3.1.1 step 7), and latched when enabled.
-    if (!queue || queue.sizeMax === 0 || queue.enabled || this.#phase !== "features_ok") return;
+    if (!queue || queue.sizeMax === 0) return;
+    if (queue.enabled) return this.#checkLatched(queue, field, value);
+    // Queues are set up between FEATURES_OK and DRIVER_OK (§3.1.1 step 7).
+    if (this.#phase !== "features_ok") return;
     try {
       if (field === "queue_size") queue.resize(value);
-      else if (field !== "queue_enable") {
-        queue.setAddress(COMMON_CFG.at[field] - COMMON_CFG.at.queue_desc_low, value);
-      } else if (value === 1) {
+      else if (field !== "queue_enable") queue.setAddress(halfAt(field), value);
+      else if (value === 1) {
         this.#events.queueEnabled(this.#queueSelect, queue.enable(this.#memorySize));
       }
     } catch (error) {
       if (!(error instanceof DriverError)) throw error;
       // Left alone, the driver would use rings that the device does not see.
-      this.#events.refused(error, this.#queueSelect);
-      this.needsReset();
+      this.#broke(error, this.#queueSelect);
     }
   }
+
+  /** A queue that is enabled stays as it is until reset; saying again how it is does no harm. */
+  #checkLatched(queue: QueueRegisters, field: QueueField, value: number): void {
+    const now = field === "queue_size"
+      ? queue.size
+      : field === "queue_enable"
+      ? 1
+      : queue.address(halfAt(field));
+    if (value === now) return;
+    this.#broke(
+      new DriverError(
+        "queue-setup",
+        `Cannot change ${field} of queue ${this.#queueSelect} from ${now} to ${value}: it is enabled`,
+      ),
+      this.#queueSelect,
+    );
+  }
+}
+
+/** Where half of a ring address lies, counted from `queue_desc`. */
+function halfAt(field: Exclude<QueueField, "queue_size" | "queue_enable">): number {
+  return COMMON_CFG.at[field] - COMMON_CFG.at.queue_desc_low;
 }
 
 /** Little-endian bytes of `view`, whatever the alignment; 0 past the end. */

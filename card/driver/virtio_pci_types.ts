@@ -41,6 +41,6 @@ export interface VirtioPciEvents {
   notified(queue: number): void;
   /** A write to device configuration space; before DRIVER_OK too, but not while a reset is under way. */
   configWritten(offset: number, width: 1 | 2 | 4, value: number): void;
-  /** The driver broke the rules: fault `features` (refused) or `queue-setup` (the device needs a reset now). */
+  /** The driver broke the rules: fault `features` (refused), `queue-setup` or `status` (the device needs a reset now). */
   refused(error: DriverError, queue: number): void;
 }

@@ -23,12 +23,14 @@ export const DRIVER_FAULT = {
   "head-in-flight": 8,
   /** A request too short or of the wrong shape for its device type. */
   request: 9,
-  /** A queue size, address or enable that the rules forbid. */
+  /** A queue size, address or enable that the rules forbid, or a change of a queue that is enabled. */
   "queue-setup": 10,
   /** A feature accepted that was not offered, or a required one missing. */
   features: 11,
   /** A mirror record that contradicts itself: only a broken card process makes one. */
   record: 12,
+  /** A device status that takes a bit back or skips a step (§2.1.1, §3.1.1). */
+  status: 13,
 } as const;
 
 export type DriverFault = keyof typeof DRIVER_FAULT;

@@ -62,8 +62,7 @@ type Made = ReturnType<typeof make>;
 
 /** §3.1.1, up to the step named. */
 function accept(fn: VirtioPciFunction, features = OFFERED): number {
-  fn.write(STATUS, 1, 1);
-  fn.write(STATUS, 1, 3);
+  for (const bit of [1, 2]) fn.write(STATUS, 1, fn.read(STATUS, 1) | bit);
   fn.write(DRIVER_FEATURE_SELECT, 4, 0);
   fn.write(DRIVER_FEATURE, 4, Number(features & 0xffff_ffffn));
   fn.write(DRIVER_FEATURE_SELECT, 4, 1);
@@ -209,20 +208,46 @@ Deno.test("driver_feature does not change after FEATURES_OK", () => {
   assertEquals(fn.read(DRIVER_FEATURE, 4), 0x3000_0020);
 });
 
-Deno.test("device_status drops a write that skips or takes back a step", () => {
+Deno.test("device_status drops a write that skips the first step", () => {
   const { fn, took } = make();
   for (const status of [2, 8, 11, 4, 15]) fn.write(STATUS, 1, status);
   assertEquals(fn.read(STATUS, 1), 0);
-  accept(fn);
-  fn.write(STATUS, 1, 3);
-  fn.write(STATUS, 1, 1);
-  assertEquals(fn.read(STATUS, 1), 11);
+  assertEquals(accept(fn), 11);
   assertEquals(took().filter((line) => line.startsWith("status")), [
     "status 1",
     "status 3",
     "status 11",
   ]);
 });
+
+for (
+  const { what, from, write } of [
+    { what: "DRIVER is taken back", from: 3, write: 1 },
+    { what: "FEATURES_OK is taken back", from: 11, write: 3 },
+    { what: "DRIVER_OK is taken back", from: 15, write: 11 },
+    { what: "FEATURES_OK is skipped", from: 3, write: 7 },
+    { what: "FEATURES_OK and DRIVER_OK come as one", from: 3, write: 15 },
+  ]
+) {
+  Deno.test(`the device needs a reset, when ${what}`, () => {
+    const { fn, took } = make();
+    accept(fn);
+    if (from === 15) fn.write(STATUS, 1, 15);
+    if (from === 3) {
+      fn.write(STATUS, 1, 0);
+      fn.resetDone();
+      fn.write(STATUS, 1, 3);
+    }
+    took();
+    fn.write(STATUS, 1, write);
+    fn.write(STATUS, 1, write);
+    assertEquals(took(), ["refused status 0"], "once");
+    assertEquals(fn.read(STATUS, 1), from | 0x40);
+    fn.write(STATUS, 1, 0);
+    fn.resetDone();
+    assertEquals(accept(fn), 11);
+  });
+}
 
 for (
   const { what, act } of [
@@ -264,12 +289,39 @@ for (
   });
 }
 
+for (
+  const { what, at, width, value } of [
+    { what: "the size", at: QUEUE_SIZE, width: 2, value: 64 },
+    { what: "the size, to none that can be", at: QUEUE_SIZE, width: 2, value: 0 },
+    { what: "an address", at: DRIVER, width: 4, value: 0x8000 },
+    { what: "the upper half of an address", at: DEVICE + 4, width: 4, value: 1 },
+    { what: "the enable", at: QUEUE_ENABLE, width: 2, value: 0 },
+  ] as const
+) {
+  for (const status of [11, 15]) {
+    Deno.test(`the device needs a reset, when ${what} of an enabled queue changes in status ${status}`, () => {
+      const { fn, took } = make();
+      accept(fn);
+      setUp(fn);
+      if (status === 15) fn.write(STATUS, 1, 15);
+      const before = fn.read(at, width);
+      took();
+      fn.write(at, width, value);
+      fn.write(at, width, value);
+      assertEquals(took(), ["refused queue-setup 0"], "once");
+      assertEquals([fn.read(at, width), fn.read(STATUS, 1)], [before, status | 0x40]);
+    });
+  }
+}
+
 Deno.test("queue registers are latched once the queue is enabled, and closed outside set-up", () => {
   const { fn, took } = make();
   setUp(fn);
   assertEquals(fn.read(DESC, 4), 0, "before FEATURES_OK");
   accept(fn);
   setUp(fn);
+  setUp(fn);
+  assertEquals(fn.read(STATUS, 1), 11, "the same again");
   setUp(fn, 0, 16, 0x8000);
   fn.write(QUEUE_ENABLE, 2, 0);
   assertEquals(fn.read(QUEUE_SIZE, 2), 128);

@@ -4,7 +4,7 @@
  * @module
  */
 import { echoReply } from "../../host/backends/_echo.ts";
-import type { NetBackend, NetEvents } from "../../host/backends/types.ts";
+import type { NetBackend, NetEvents, NetOffloads } from "../../host/backends/types.ts";
 
 /** Bytes of the virtio-net header before every frame. */
 export const NET_HEADER = 12;
@@ -112,7 +112,7 @@ export class MemoryNet implements NetBackend {
   readonly name = "memory";
   readonly mac = Uint8Array.of(0x02, 0, 0, 0, 0, 0x01);
   readonly mtu: number;
-  readonly offloads = { checksum: false, segmentation: false };
+  readonly offloads: NetOffloads = { checksum: false, segmentation: false };
   /** The peer. */
   readonly peer: Station = { mac: [0x02, 0, 0, 0, 0, 0xfe], address: [172, 31, 1, 254] };
   /** Copies of all frames that were sent and taken. */
