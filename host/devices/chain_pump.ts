@@ -3,6 +3,7 @@
  *
  * Three things can hold a queue up, and each ends by an event, never by polling: the link is full (`onWritable`), the
  * handler cannot take the chain now ({@linkcode ChainPump.resume}), or the turn's budget is spent (the next macrotask).
+ * The budget has a time, too: a disk that keeps the process for 200 ms a request must not keep it for 64 requests.
  * Whatever is given back in one turn is published once.
  *
  * Invariant: a chain that was popped is either given back, held by the handler, or the pump's one held chain.
@@ -18,6 +19,7 @@ import type { DescriptorChain, DeviceQueue, DeviceSession } from "../driver/virt
  */
 const TURN_CHAINS = 64;
 const TURN_BYTES = 512 * 1024;
+const TURN_MS = 50;
 
 /**
  * True: the chain is taken care of. False: it cannot be now; the pump keeps it and offers it again after `resume()`.
@@ -112,6 +114,7 @@ export class ChainPump {
 
   #take(): State {
     let bytes = TURN_BYTES;
+    const end = Date.now() + TURN_MS;
     for (let chains = TURN_CHAINS; chains > 0 && bytes > 0; chains--) {
       if (!this.#session.writable) return "full";
       const chain = this.#held ?? this.#queue.pop();
@@ -123,6 +126,7 @@ export class ChainPump {
       if (taken) {
         this.#held = undefined;
         bytes -= chain.readableLength + chain.writableLength;
+        if (Date.now() > end) return "yielded";
       } else if (!this.#resumed) {
         return "blocked";
       }

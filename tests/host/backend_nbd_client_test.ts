@@ -1,5 +1,5 @@
 // What an NBD disk does when its connection goes, its requests are given up, or its export comes back as another.
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { NbdBackend } from "../../host/backends/nbd/backend.ts";
 import { parseNbdUri } from "../../host/backends/nbd/uri.ts";
 import { BackendError } from "../../protocol/mod.ts";
@@ -140,6 +140,36 @@ Deno.test("NbdBackend fails given up requests at once, and understands late answ
   await peer.send("67446698 00000000 0000000000000002");
   await flushing;
   assertEquals(into.toHex(), "ee".repeat(512));
+});
+
+Deno.test("NbdBackend keeps no buffers of requests given up, and asks no end of them, while its server stands still", async () => {
+  const GIB = 1024 ** 3;
+  await using server = new FakeNbdServer();
+  const { peer, disk } = await start(server, { size: "0000000010000000" });
+  await using _disk = disk;
+  const before = Deno.memoryUsage().external;
+  for (let reset = 0; reset < 256; reset++) {
+    const abort = new AbortController();
+    const reads = Array.from({ length: 8 }, async () => {
+      await disk.read(0, new Uint8Array(GIB / 512).subarray(0, 512), abort.signal);
+    });
+    // Long enough for the batch to be with the server's socket.
+    await new Promise((resolve) => setTimeout(resolve));
+    abort.abort(new Error("reset"));
+    for (const { status } of await Promise.allSettled(reads)) assertEquals(status, "rejected");
+  }
+  // Of the 4 GiB of buffers that went by; what is not collected yet is well below one.
+  const kept = (Deno.memoryUsage().external - before) / GIB;
+  assert(kept < 1, `${kept} GiB are kept`);
+  // Of 2048 it was asked the first 1032: after 1024 no more. As answers come it is asked again.
+  const flushing = disk.flush(signal);
+  await peer.read(28 * 1032);
+  for (let cookie = 1; cookie <= 8; cookie++) {
+    await peer.send(`668e33ef 0001 8001 000000000000000${cookie} 00000006 00000005 0000`);
+  }
+  await peer.expect("25609513 0000 0003 0000000000000801 0000000000000000 00000000");
+  await peer.send("668e33ef 0001 0000 0000000000000801 00000000");
+  await flushing;
 });
 
 /** A write that the server has, and that was given up. */

@@ -1,3 +1,4 @@
+import FakeTimers from "@sinonjs/fake-timers";
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { ChainPump } from "../../host/devices/chain_pump.ts";
 import type { DescriptorChain } from "../../host/driver/virtio_device.ts";
@@ -52,6 +53,23 @@ Deno.test("ChainPump counts bytes too: two chains of 256 KiB fill a turn", async
   pump.kick();
   assertEquals(queue.used.length, 2);
   await chains[2]!.used;
+});
+
+Deno.test("ChainPump leaves the event loop its turn when chains take longer than 50 ms", async () => {
+  const clock = FakeTimers.install({ toFake: ["Date"] });
+  try {
+    const { queue, pump } = pumped((chain, pump) => {
+      clock.tick(20);
+      return give(chain, pump);
+    });
+    const chains = Array.from({ length: 4 }, () => queue.add({}));
+    pump.kick();
+    assertEquals(queue.used.length, 3);
+    await chains.at(-1)!.used;
+    assertEquals([queue.used.length, queue.publishes], [4, 2]);
+  } finally {
+    clock.uninstall();
+  }
 });
 
 Deno.test("ChainPump offers a refused chain again after resume(), before any other", () => {

@@ -5,7 +5,8 @@
  * what is not answered is asked again: reads, writes, trims, zeroes and flushes may all be done twice.
  *
  * A request given up (its signal) fails at once. If it changes the disk and the server has it already, nothing newer is
- * sent before it is answered: its buffer's bytes must not land on those of its successor.
+ * sent before it is answered: its buffer's bytes must not land on those of its successor. Of one that only reads
+ * nothing is kept but that an answer is due, and not of any number of them.
  *
  * An export that comes back as another one fails every request, with the reason, until it is as before.
  *
@@ -20,6 +21,8 @@ import type { NbdAddress } from "./uri.ts";
 /** Before the first attempt after a loss, doubled with each, and its bound; ms. */
 const FIRST_DELAY = 50;
 const LONGEST_DELAY = 5_000;
+/** Requests given up that the server has not answered, above which it is asked nothing new: several full queues. */
+const MAX_ORPHANS = 1024;
 
 export interface NbdClientOptions {
   /** The connection was lost, or the export is not what it was; said once each time. */
@@ -43,7 +46,8 @@ export class NbdClient implements AsyncDisposable {
   /** Why no request can be served. */
   #unusable: BackendError | undefined;
   #nextCookie = 1;
-  /** Requests given up that change the disk and are not answered. */
+  /** Requests given up that the server has and has not answered, and those of them that change the disk. */
+  #orphans = 0;
   #barriers = 0;
 
   private constructor(
@@ -77,8 +81,12 @@ export class NbdClient implements AsyncDisposable {
     const request = new NbdRequest(operation, this.#nextCookie++, signal);
     this.#watch(signal);
     this.#pending.set(request.cookie, request);
-    if (this.#barriers === 0) this.#connection?.send(request);
+    if (this.#mayAsk) this.#connection?.send(request);
     return request.answer;
+  }
+
+  get #mayAsk(): boolean {
+    return this.#barriers === 0 && this.#orphans <= MAX_ORPHANS;
   }
 
   /** What is not answered fails. Says goodbye to the server. Idempotent. */
@@ -97,9 +105,10 @@ export class NbdClient implements AsyncDisposable {
       this.#answered = true;
       this.#pending.delete(request.cookie);
       request.answered();
-      if (!request.orphan || !request.changes) return;
-      this.#barriers--;
-      if (this.#barriers === 0) this.#sendIdle();
+      if (!request.orphan) return;
+      this.#orphans--;
+      if (request.changes) this.#barriers--;
+      if (this.#mayAsk) this.#sendIdle();
     },
     lost: (error) => this.#lost(error),
   };
@@ -120,7 +129,7 @@ export class NbdClient implements AsyncDisposable {
     this.#connection = undefined;
     if (this.#answered) this.#delay = FIRST_DELAY;
     this.#answered = false;
-    this.#barriers = 0;
+    this.#orphans = this.#barriers = 0;
     for (const request of this.#pending.values()) {
       if (request.orphan) this.#pending.delete(request.cookie);
       else request.reset();
@@ -184,8 +193,10 @@ export class NbdClient implements AsyncDisposable {
     for (const request of this.#pending.values()) {
       if (request.signal !== signal) continue;
       request.reject(signal.reason);
+      request.letGo();
       if (request.state === "sent") {
         request.orphan = true;
+        this.#orphans++;
         if (request.changes) this.#barriers++;
         continue;
       }

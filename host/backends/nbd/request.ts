@@ -29,14 +29,14 @@ export interface NbdFailure {
 }
 
 export class NbdRequest {
-  readonly operation: NbdOperation;
+  operation: NbdOperation;
   readonly cookie: number;
   readonly signal: AbortSignal;
   state: RequestState = "idle";
   /** Bytes of a read that have come. */
   received = 0;
   failure: NbdFailure | undefined;
-  /** Nobody waits any more, and its buffer is not ours; but the server has it and will answer. */
+  /** Nobody waits any more; but the server has it and will answer. */
   orphan = false;
   readonly #settled = Promise.withResolvers<NbdFailure | undefined>();
 
@@ -46,6 +46,11 @@ export class NbdRequest {
     this.signal = signal;
   }
 
+  /** Given up: the buffer is not ours any more. A server that stands still must not keep those of many resets alive. */
+  letGo(): void {
+    this.operation = { ...this.operation, data: undefined };
+  }
+
   /** Resolves with the server's answer. */
   get answer(): Promise<NbdFailure | undefined> {
     return this.#settled.promise;
@@ -53,7 +58,7 @@ export class NbdRequest {
 
   /** Where to read to; undefined while there is nothing to read, or nobody who wants it. */
   get buffer(): Uint8Array | undefined {
-    return this.state === "sent" && !this.orphan ? this.operation.data : undefined;
+    return this.state === "sent" ? this.operation.data : undefined;
   }
 
   get reads(): boolean {

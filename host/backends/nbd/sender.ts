@@ -4,6 +4,8 @@
  * Payload is copied into the batch, so a caller's buffer is touched in no turn but ours: a request given up is never
  * read again once the connection knows (a half-sent one ends the connection).
  *
+ * Invariant: the queue has no request for longer than it is to be sent, however long the server takes to read.
+ *
  * @module
  */
 import { type Transport, viewOf } from "../../../protocol/mod.ts";
@@ -54,6 +56,8 @@ export class RequestSender {
   /** Returns the bytes in the batch. */
   #fill(): number {
     let at = 0;
+    this.#queue.splice(0, this.#next);
+    this.#next = 0;
     for (; this.#next < this.#queue.length; this.#next++) {
       const request = this.#queue[this.#next]!;
       if (request.state === "queued") {
@@ -73,8 +77,7 @@ export class RequestSender {
       }
       request.state = "sent";
     }
-    this.#queue = [];
-    this.#next = 0;
+    this.#queue.length = this.#next = 0;
     return at;
   }
 }
