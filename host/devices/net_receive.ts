@@ -3,7 +3,8 @@
  *
  * With MRG_RXBUF a frame takes as many buffers as it needs, and the first says how many. A frame for which there are
  * no buffers stays with the backend, which is told when there are: nothing is dropped for want of buffers, and nothing
- * freezes. Buffers that were taken for a frame that did not fit yet are kept for it.
+ * freezes. Buffers that were taken for a frame that did not fit yet are kept for it. Of buffers the driver makes
+ * available the device hears only while it waits for some.
  *
  * What is dropped, and counted: a frame that needs an offload the driver does not know, one that is longer than the MTU
  * that the driver knows, and one that cannot fit even if the driver gave all buffers of its queue.
@@ -34,7 +35,9 @@ export class NetReceive {
   #buffers: DescriptorChain[] = [];
   #room = 0;
   #unpublished = false;
+  /** The backend keeps a frame: for want of buffers, or because the link is full. */
   #starved = false;
+  #lacksBuffers = false;
   #awaitingLink = false;
   #stopped = false;
   /** What `#fill` copies: a frame from `#from` on; `#count` goes into its header. */
@@ -81,9 +84,9 @@ export class NetReceive {
       return true;
     }
     if (!this.#hopeless()) {
+      this.#starved = this.#lacksBuffers = true;
       // The driver refills its queue when it sees used buffers: it must see those there are.
       this.publish();
-      this.#starved = true;
       return false;
     }
     this.dropped++;
@@ -92,8 +95,9 @@ export class NetReceive {
 
   /** The end of a batch, or of a backend's patience. */
   publish(): void {
-    if (this.#stopped || !this.#unpublished) return;
+    if (this.#stopped || !(this.#unpublished || this.#lacksBuffers)) return;
     this.#unpublished = false;
+    this.#queue.wantMsi(this.#lacksBuffers);
     this.#queue.publish();
   }
 
@@ -192,6 +196,7 @@ export class NetReceive {
     }
     this.#buffers.splice(0, count);
     this.#unpublished = true;
+    this.#lacksBuffers = false;
   }
 
   readonly #fill = (into: Uint8Array, at: number): void => {

@@ -221,11 +221,7 @@ export class MirrorQueue implements DeviceQueue {
     if (this.#pushed > 0 || move) this.#post(move);
   }
 
-  /**
-   * Whether the card shall send MSI for records it posts from now on. A device that only looks at the queue when it
-   * has something to put there turns it off, and on again when it finds the queue empty; if a record crossed that on
-   * the way, the card sends MSI for it.
-   */
+  /** Whether the card shall send MSI for records it posts from now on; for one that crosses this on the way it does. */
   wantMsi(wanted: boolean): void {
     if (this.#stopped || wanted === this.#wantsMsi) return;
     this.#wantsMsi = wanted;

@@ -48,6 +48,12 @@ export interface DeviceQueue {
   push(chain: DescriptorChain, written: number): void;
   /** Posts the used index for all pushed chains and rings the doorbell: once per batch. */
   publish(): void;
+  /**
+   * Whether `notified` shall be called for chains made available from now on; at first it is. A device that takes
+   * chains only when it has something to put there turns it off, and on when it finds the queue empty: a chain that
+   * comes meanwhile is not missed. Publishes too, if it changes anything.
+   */
+  wantMsi(wanted: boolean): void;
 }
 
 /** A started device: from DRIVER_OK to reset. */

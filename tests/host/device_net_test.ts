@@ -216,6 +216,22 @@ Deno.test("NetDevice keeps frames with the backend while there are no buffers, l
   assertEquals(net.wire.resumes, resumes);
 });
 
+Deno.test("NetDevice hears of receive buffers only while it lacks some", async () => {
+  await using net = new Net();
+  const queue = net.session.queues[RECEIVE]!;
+  net.buffers(100, 100);
+  net.wire.offer(frame(60));
+  assertEquals(queue.wantsMsi, false);
+  net.wire.offer(frame(60), frame(60));
+  assertEquals([queue.wantsMsi, net.wire.kept], [true, 1]);
+  net.buffers(100, 100);
+  assertEquals([queue.wantsMsi, net.wire.kept], [false, 0]);
+  // A link that is full is no lack of buffers.
+  net.session.writable = false;
+  net.wire.offer(frame(60));
+  assertEquals([queue.wantsMsi, net.wire.kept], [false, 1]);
+});
+
 Deno.test("NetDevice keeps the buffers that were too few for a frame, and uses them with later ones", async () => {
   await using net = new Net();
   const early = net.buffers(1000, 1000);

@@ -68,7 +68,10 @@ export class FakeQueue implements DeviceQueue {
   fault: unknown;
   /** Fetches do not complete until this resolves. */
   fetchGate: Promise<void> | undefined;
+  /** Times that chains were given back. */
   publishes = 0;
+  /** What the device said last. */
+  wantsMsi = true;
   fetches = 0;
   writes = 0;
   /** Set by the session at reset: any later call is a device's mistake. */
@@ -152,11 +155,17 @@ export class FakeQueue implements DeviceQueue {
   }
   publish(): void {
     this.#check();
-    this.publishes++;
     const chains = this.#unpublished;
+    if (chains.length > 0) this.publishes++;
     this.#unpublished = [];
     this.used.push(...chains);
     for (const chain of chains) chain.markUsed();
+  }
+
+  wantMsi(wanted: boolean): void {
+    if (wanted === this.wantsMsi) return;
+    this.wantsMsi = wanted;
+    this.publish();
   }
 
   #place(chain: DescriptorChain, offset: number, length: number): Uint8Array {
