@@ -1,6 +1,7 @@
 /**
  * Console backend on the host process's own terminal. The terminal is raw while the card has the port open, so keys reach
  * the card as they are typed; Ctrl-] is kept back and leaves. Standard input that is no terminal is passed on byte by byte, Ctrl-] included.
+ * Whoever reads too slowly loses output and sees where (`_backlog.ts`): a terminal that sleeps must not stop the card.
  *
  * Invariant: the terminal gets its mode back when the backend is closed. (When the process exits before that, Deno
  * itself sees to it.)
@@ -9,11 +10,13 @@
  *
  * @module
  */
+import { OutputBacklog } from "./_backlog.ts";
 import { InputGate } from "./_input_gate.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
 
 /** Ctrl-], as in telnet. */
 const ESCAPE = 0x1d;
+const CHUNK = 16 * 1024;
 /** Time that whoever reads our output gets to take the rest of it when the backend is closed, ms. */
 const LAST_WORDS = 1_000;
 
@@ -34,9 +37,11 @@ export class StdioBackend implements ConsoleBackend {
     if (size !== undefined) this.#gate.resized(size.columns, size.rows);
   };
   #reading: Promise<void> = Promise.resolve();
+  readonly #backlog = new OutputBacklog(() => this.#output());
+  readonly #chunk = new Uint8Array(CHUNK);
+  /** Output is on its way; `#writing` resolves when all of it is written. */
+  #busy = false;
   #writing: Promise<void> = Promise.resolve();
-  /** Writes that are not done yet. */
-  #writes = 0;
   /** The mode that the terminal has, and the one it is to have. */
   #raw = false;
   #wantRaw = false;
@@ -46,6 +51,7 @@ export class StdioBackend implements ConsoleBackend {
 
   constructor(options: StdioOptions = {}) {
     this.#detach = options.detach;
+    this.#backlog.attach();
   }
 
   get size(): { readonly columns: number; readonly rows: number } | undefined {
@@ -54,24 +60,34 @@ export class StdioBackend implements ConsoleBackend {
     return columns > 0 && rows > 0 ? { columns, rows } : undefined;
   }
 
-  /** In the order of the calls. */
-  write(bytes: Uint8Array): Promise<void> {
-    this.#writing = this.#writing.then(() => this.#write(bytes));
-    return this.#writing;
+  write(bytes: Uint8Array): void | Promise<void> {
+    if (!this.#outputGone) return this.#backlog.write(bytes);
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#writes++;
+  #output(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#writing = this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
     try {
-      for (let at = 0; at < bytes.length && !this.#outputGone;) {
-        at += await Deno.stdout.write(bytes.subarray(at));
+      for (let count = this.#take(); count > 0; count = this.#take()) {
+        for (let at = 0; at < count;) {
+          at += await Deno.stdout.write(this.#chunk.subarray(at, count));
+        }
       }
     } catch {
       // Whoever read our output has left; the card goes on without.
       this.#outputGone = true;
+      this.#backlog[Symbol.dispose]();
     }
-    this.#writes--;
+    this.#busy = false;
     this.#setMode();
+  }
+
+  #take(): number {
+    return this.#outputGone ? 0 : this.#backlog.take(this.#chunk);
   }
 
   open(events: ConsoleEvents): void {
@@ -93,7 +109,7 @@ export class StdioBackend implements ConsoleBackend {
 
   /** Not during a write: the kernel would keep us, and the whole event loop, until somebody reads it. */
   #setMode(): void {
-    if (!this.#terminal || this.#writes > 0 || this.#wantRaw === this.#raw) return;
+    if (!this.#terminal || this.#busy || this.#wantRaw === this.#raw) return;
     this.#raw = this.#wantRaw;
     try {
       Deno.stdin.setRaw(this.#raw);
@@ -142,5 +158,6 @@ export class StdioBackend implements ConsoleBackend {
     await Promise.race([this.#writing, patience.promise]);
     clearTimeout(timer);
     this.#outputGone = true;
+    this.#backlog[Symbol.dispose]();
   }
 }
