@@ -185,6 +185,8 @@ Deno.test("the shell answers each command", async () => {
   assertEquals(await it.run("nonsense && echo never"), "nonsense: not found (try help)\n");
   assertEquals(await it.run("cat cmdline"), "from=test\n");
   assertEquals(await it.run("uname"), "knightsbridge-diag\n");
+  assertEquals(await it.run("seq 3; seq 0"), "1\n2\n3\n");
+  assertMatch(await it.run("seq many"), /Cannot count to 'many'\nusage: seq LAST/);
   assertMatch(await it.run("dd if=vdb"), /Cannot find disk 'vdb': there are vda\nusage: dd if=/);
   assertMatch(await it.run("bench vda bs=3"), /Cannot use bs=3/);
   assertMatch(await it.run("ping 10.0.0.1"), /there is no interface/);

@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { FileBackend } from "../../host/backends/file.ts";
-import { delay } from "../../host/backends/filters.ts";
 import { MemoryBackend } from "../../host/backends/memory.ts";
 import type { BlockBackend } from "../../host/backends/types.ts";
 import { FEATURE, STATUS } from "../../protocol/virtio/block.ts";
 import { BlockDriver } from "../support/block_driver.ts";
+import { delay } from "../support/block_filters.ts";
 
 // A disk is an array of bytes. Any sequence of requests, in any cut of the outgoing batch, must leave the same array.
 const SECTORS = 40;

@@ -5,13 +5,13 @@ import {
   assertInstanceOf,
   assertStringIncludes,
 } from "@std/assert";
-import { delay, fault } from "../../host/backends/filters.ts";
 import { MemoryBackend } from "../../host/backends/memory.ts";
 import type { BlockBackend } from "../../host/backends/types.ts";
 import { BlockDevice } from "../../host/devices/block.ts";
 import { FEATURE, REQUEST_TYPE, STATUS } from "../../protocol/virtio/block.ts";
 import { BlockDriver, CACHELESS, header } from "../support/block_driver.ts";
 import { disk, pattern, SECTORS } from "../support/block_disk.ts";
+import { delay, fault } from "../support/block_filters.ts";
 
 /** Counts syncs; each ends when the test says so. */
 function withSyncs(inner: BlockBackend) {

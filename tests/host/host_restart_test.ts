@@ -4,11 +4,11 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { type CardEvent, runCard } from "../../card/card.ts";
 import { DiagMachine } from "../../card/machine/diag/machine.ts";
-import { delay } from "../../host/backends/filters.ts";
 import { MemoryBackend } from "../../host/backends/memory.ts";
 import { BlockDevice } from "../../host/devices/block.ts";
 import { Host, type HostEvent } from "../../host/host.ts";
 import { encodeDiagImage, LinkError, type Transport } from "../../protocol/mod.ts";
+import { delay } from "../support/block_filters.ts";
 import { MemoryListener } from "../support/memory_listener.ts";
 
 const MIB = 2 ** 20;

@@ -6,7 +6,7 @@
  */
 import { bench } from "./commands/bench.ts";
 import { dd, discard, lsblk, sha256, sync } from "./commands/disk.ts";
-import { cat, echo, lspci, stty, uname } from "./commands/info.ts";
+import { cat, echo, lspci, seq, stty, uname } from "./commands/info.ts";
 import { ip, ping } from "./commands/net.ts";
 import { crash, halt, poweroff, reboot } from "./commands/power.ts";
 import { type Command, type CommandIo, UsageError } from "./commands/types.ts";
@@ -51,6 +51,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   ip,
   echo,
   cat,
+  seq,
   stty,
   uname,
   time,

@@ -78,6 +78,29 @@ export const echo: Command = {
   },
 };
 
+/** Characters that seq prints at once. */
+const SEQ_PIECE = 32_768;
+
+export const seq: Command = {
+  usage: "LAST",
+  summary: "print the numbers from 1 to LAST, a line each",
+  async run([word, ...rest], io) {
+    const last = Number(word);
+    if (!Number.isSafeInteger(last) || rest.length > 0) {
+      throw new UsageError(`Cannot count to '${word}'`);
+    }
+    let text = "";
+    for (let number = 1; number <= last; number++) {
+      text += `${number}\n`;
+      if (text.length < SEQ_PIECE && number < last) continue;
+      io.signal.throwIfAborted();
+      await io.out(text);
+      text = "";
+    }
+    return 0;
+  },
+};
+
 export const stty: Command = {
   usage: "size",
   summary: "rows and columns of the terminal",

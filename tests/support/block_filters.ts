@@ -1,13 +1,13 @@
 /**
- * Filters: functions from block backend to block backend, so that a test (or a curious operator) can slow down, break
- * or watch any disk. They compose: `trace(fault(delay(disk, …), …), log)`.
+ * Filters: functions from block backend to block backend, so that a test can slow down or break any disk. They compose:
+ * `fault(delay(disk, …), …)`.
  *
  * A filter has the abilities of the backend behind it, and closes it.
  *
  * @module
  */
+import type { BlockBackend } from "../../host/backends/types.ts";
 import { virtioBlock } from "../../protocol/mod.ts";
-import type { BlockBackend } from "./types.ts";
 
 const { SECTOR_SIZE } = virtioBlock;
 
@@ -43,16 +43,6 @@ export function fault(
     return run();
   };
   return filter(backend, perhaps, backend.synchronous ?? false);
-}
-
-/** Says each call to `log` as it begins: `write 8 sectors at 2048`. */
-export function trace(backend: BlockBackend, log: (line: string) => void): BlockBackend {
-  const told = (call: BlockCall, _signal: AbortSignal, run: () => Done): Done => {
-    const { operation, sector, count } = call;
-    log(operation === "flush" ? operation : `${operation} ${count} sectors at ${sector}`);
-    return run();
-  };
-  return filter(backend, told, backend.synchronous ?? false);
 }
 
 type Around = (call: BlockCall, signal: AbortSignal, run: () => Done) => Done;
