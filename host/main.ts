@@ -79,7 +79,7 @@ const COMMAND = {
       kind: "text",
       value: "COMMAND",
       help:
-        "Run COMMAND in the card OS, shut the card down, and end with the\ncommand's exit status.",
+        "Run COMMAND in the card OS, shut the card down, and end with the\ncommand's exit status. A command of a host that was killed goes on in\nthe card OS, unheard; COMMAND waits for its end.",
     },
     json: { kind: "flag", help: "Events as JSON lines on stderr." },
   },
@@ -98,6 +98,11 @@ const SHUTDOWN_TIMEOUT = 10_000;
 const ONE_SIGNAL = 500;
 /** A card that takes no command after this time may never do so, ms. */
 const EXEC_PATIENCE = 30_000;
+/** What is said then. */
+const WAITS_FOR = {
+  "card": "the card OS takes no commands yet: it has not opened its exec port",
+  "earlier-command": "the card OS still works on a command that an earlier host gave it",
+} as const;
 
 await runMain("host", async () => {
   const options = parseOptions(COMMAND, Deno.args);
@@ -184,10 +189,8 @@ async function run(options: Options): Promise<number> {
   );
   for (const name of opened.consoles) say({ type: "console", name }, `console on ${name}`);
   if (options.exec !== undefined) {
-    void exec(opened, options.exec, () => {
-      const text = "the card OS takes no commands yet: it has not opened its exec port";
-      say({ type: "waiting", text }, text);
-    }).then(end.resolve, end.reject);
+    void exec(opened, options.exec, (text) => say({ type: "waiting", text }, text))
+      .then(end.resolve, end.reject);
   }
   const status = await end.promise;
   if (refusals.count > 0) {
@@ -305,9 +308,11 @@ async function chooseImages(options: Options, { address }: OpenDevices): Promise
 async function exec(
   { exec }: OpenDevices,
   command: string,
-  remind: () => void,
+  remind: (text: string) => void,
 ): Promise<number> {
-  const reminder = setTimeout(() => exec.ready || remind(), EXEC_PATIENCE);
+  const reminder = setTimeout(() => {
+    if (exec.waitsFor !== undefined) remind(WAITS_FOR[exec.waitsFor]);
+  }, EXEC_PATIENCE);
   try {
     return await exec.run(command, {
       stdout: writer(Deno.stdout, "stdout"),

@@ -8,7 +8,11 @@
  *     out: output bytes, then <nonce> <exit status>\n       err: the same for standard error
  *
  * The trailer follows the output directly (output need not end in a newline); the nonce, fresh for each command and
- * unguessable, is what tells it from output.
+ * unguessable, is what tells it from output. A line that is no request is dropped.
+ *
+ * The card OS may outlive a host in the middle of a request, of a command, or of its output. The next host first sends
+ * {@linkcode EXEC_BREAK}, which makes half a request no request, and then an empty command: all that comes before its
+ * trailers is of earlier ones.
  *
  * @module
  */
@@ -22,6 +26,9 @@ export const EXEC_PORT = {
 
 /** Longest request line in bytes, newline included; a longer one is answered by nothing and dropped. */
 export const EXEC_REQUEST_MAX = 65_536;
+
+/** Ends a request line that another host began, so that it is none: its character is in no request. */
+export const EXEC_BREAK = "!\n";
 
 export interface ExecRequest {
   /** 32 hexadecimal digits. */

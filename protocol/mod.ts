@@ -116,6 +116,7 @@ export {
   decodeExecRequest,
   encodeExecRequest,
   encodeExecTrailer,
+  EXEC_BREAK,
   EXEC_PORT,
   EXEC_REQUEST_MAX,
   execNonce,

@@ -35,8 +35,8 @@ export function tee(backends: readonly ConsoleBackend[]): ConsoleBackend {
     resume() {
       for (const backend of backends) backend.resume();
     },
-    opened(open) {
-      for (const backend of backends) backend.opened?.(open);
+    opened(open, assumed) {
+      for (const backend of backends) backend.opened?.(open, assumed);
     },
     async [Symbol.asyncDispose]() {
       await using all = new AsyncDisposableStack();

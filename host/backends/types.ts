@@ -89,8 +89,11 @@ export interface ConsoleBackend extends AsyncDisposable {
    */
   open(events: ConsoleEvents): void;
   resume(): void;
-  /** The card opened the port, or closed it (a card that is reset closes it too). */
-  opened?(open: boolean): void;
+  /**
+   * The card opened the port, or closed it (a card that is reset closes it too). `assumed`: nobody said so; its driver
+   * was served by another host before, and may have opened it then. If it really opens it now, this is called again.
+   */
+  opened?(open: boolean, assumed: boolean): void;
 }
 export interface ConsoleEvents {
   /** Returns how many of `bytes` were taken; fewer than all means stop until `resume()`, then offer the rest. */

@@ -8,9 +8,18 @@
  * A card OS that opens the port anew, because it or its exec service was started again, knows nothing of a command that
  * it had taken: that one fails, and the next one has its turn.
  *
+ * A card OS that was adopted may still run a command of the host before. That one goes on to its end, unheard: an empty
+ * command is sent first, and what comes before its trailers is dropped.
+ *
  * @module
  */
-import { BackendError, encodeExecRequest, EXEC_PORT, execNonce } from "../../protocol/mod.ts";
+import {
+  BackendError,
+  encodeExecRequest,
+  EXEC_BREAK,
+  EXEC_PORT,
+  execNonce,
+} from "../../protocol/mod.ts";
 import type { ConsoleBackend, ConsoleEvents } from "../backends/types.ts";
 import type { PortOptions } from "../devices/console.ts";
 import { TrailerFinder } from "./exec_trailer.ts";
@@ -38,6 +47,8 @@ interface Run {
   abandoned: boolean;
   /** Writers that have not taken their bytes yet. */
   writing: number;
+  /** Nobody's command: its end is the end of all that earlier hosts began. */
+  readonly synchronises: boolean;
 }
 
 export class ExecChannel {
@@ -60,9 +71,9 @@ export class ExecChannel {
         this.#events = events;
       },
       resume: () => this.#send(),
-      opened: (open) => {
+      opened: (open, assumed) => {
         this.#open = open;
-        if (open) this.#startOver();
+        if (open) this.#startOver(assumed);
         this.#next();
       },
     };
@@ -70,9 +81,10 @@ export class ExecChannel {
     this.err = { ...backend("err"), write: (bytes) => this.#output("err", bytes) };
   }
 
-  /** The card OS takes commands now. */
-  get ready(): boolean {
-    return this.#open;
+  /** What keeps commands waiting: a card OS that takes none yet, or one that works on a command of an earlier host. */
+  get waitsFor(): "card" | "earlier-command" | undefined {
+    if (!this.#open) return "card";
+    return this.#current?.synchronises ? "earlier-command" : undefined;
   }
 
   /** The ports to give to the card's console device. */
@@ -108,6 +120,7 @@ export class ExecChannel {
       },
       abandoned: false,
       writing: 0,
+      synchronises: false,
     };
     const giveUp = (): void => {
       run.settle({ error: signal!.reason });
@@ -140,18 +153,20 @@ export class ExecChannel {
     this.#send();
   }
 
-  /** The card has just opened the port: what was sent to it before is lost. */
-  #startOver(): void {
+  /** The card has just opened the port: what was sent to it before is lost. If that is assumed, it may not be. */
+  #startOver(assumed: boolean): void {
     const run = this.#current;
-    if (run === undefined) return;
-    if (this.#unsent.length === run.line.length && !run.abandoned) return;
-    this.#current = undefined;
-    this.#unsent = new Uint8Array(0);
-    run.settle({
-      error: new BackendError(
-        "Cannot tell the end of the command: the card OS started anew meanwhile",
-      ),
-    });
+    const untouched = this.#unsent.length === run?.line.length && !run.abandoned;
+    if (run !== undefined && !untouched) {
+      this.#current = undefined;
+      this.#unsent = new Uint8Array(0);
+      const text = "Cannot tell the end of the command: the card OS started anew meanwhile";
+      run.settle({ error: new BackendError(text) });
+    }
+    if (!assumed && !run?.synchronises) return;
+    if (this.#current !== undefined) this.#waiting.unshift(this.#current);
+    this.#current = synchronisation();
+    this.#unsent = this.#current.line;
   }
 
   #send(): void {
@@ -193,6 +208,24 @@ export class ExecChannel {
     this.#current = undefined;
     this.#next();
   }
+}
+
+/** An empty command, and before it an end to whatever was begun. */
+function synchronisation(): Run {
+  const nonce = execNonce();
+  const request = encodeExecRequest({ nonce, command: "" });
+  return {
+    nonce,
+    line: Uint8Array.from([...new TextEncoder().encode(EXEC_BREAK), ...request]),
+    out: new TrailerFinder(nonce),
+    err: new TrailerFinder(nonce),
+    stdout: () => {},
+    stderr: () => {},
+    settle: () => {},
+    abandoned: true,
+    writing: 0,
+    synchronises: true,
+  };
 }
 
 /** What the three backends have in common: no terminal, nothing to close, and nothing to read. */

@@ -43,7 +43,7 @@ interface Port {
   readonly name: string | undefined;
   readonly console: boolean;
   readonly size: { readonly columns: number; readonly rows: number } | undefined;
-  setOpen(open: boolean): void;
+  setOpen(open: boolean, assumed?: boolean): void;
 }
 
 export class ConsoleDevice implements VirtioDevice {
@@ -75,7 +75,7 @@ export class ConsoleDevice implements VirtioDevice {
         get size() {
           return backend.size;
         },
-        setOpen: (open) => port.setOpen(open),
+        setOpen: (open, assumed) => port.setOpen(open, assumed),
       };
     });
     // Two for each port, and the control queues.

@@ -24,7 +24,7 @@ export interface ControlledPort {
   readonly name: string | undefined;
   readonly console: boolean;
   readonly size: { readonly columns: number; readonly rows: number } | undefined;
-  setOpen(open: boolean): void;
+  setOpen(open: boolean, assumed?: boolean): void;
 }
 
 /** What may be waiting to be said of a port, in the order in which it is said. */
@@ -65,7 +65,7 @@ export class ConsoleControl {
     if (session.adopted) {
       ports.forEach((port, id) => {
         this.#want(id, EVENT.PORT_ADD);
-        port.setOpen(true);
+        port.setOpen(true, true);
       });
     }
   }

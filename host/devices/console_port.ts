@@ -27,7 +27,7 @@ export class ConsolePort {
   readonly backend: ConsoleBackend;
   readonly #onError: (error: unknown) => void;
   #running: Running | undefined;
-  #open = false;
+  #open: "no" | "assumed" | "yes" = "no";
   /** Input was refused: the backend waits for `resume`. */
   #starved = false;
   #awaitingLink = false;
@@ -48,11 +48,12 @@ export class ConsolePort {
     pump.kick();
   }
 
-  /** The card opened the port, or closed it. */
-  setOpen(open: boolean): void {
-    if (open === this.#open) return;
-    this.#open = open;
-    this.backend.opened?.(open);
+  /** The card opened the port, or closed it; `assumed`: it may have opened it for the host before. */
+  setOpen(open: boolean, assumed = false): void {
+    const state = !open ? "no" : assumed ? "assumed" : "yes";
+    if (state === this.#open) return;
+    this.#open = state;
+    this.backend.opened?.(open, assumed);
     if (open) this.#wake();
   }
 
@@ -79,7 +80,7 @@ export class ConsolePort {
   input(bytes: Uint8Array): number {
     const running = this.#running;
     let taken = 0;
-    if (running !== undefined && this.#open) {
+    if (running !== undefined && this.#open !== "no") {
       try {
         taken = this.#deliver(running, bytes);
       } catch (error) {

@@ -11,6 +11,7 @@ import {
   cachedCardImage,
   cacheFolder,
   type CardImage,
+  cardImageFolder,
   CommandError,
   EXIT,
   type ImageFile,
@@ -65,7 +66,7 @@ export async function cardImage(
     const image = await cachedCardImage();
     if (image) return { ...image, built: false };
   }
-  const folder = `${cacheFolder()}/card-os`;
+  const folder = cardImageFolder();
   await Deno.mkdir(cacheFolder(), { recursive: true });
   const work = await Deno.makeTempDir({ dir: cacheFolder(), prefix: "card-os-" });
   try {

@@ -36,7 +36,7 @@ export interface Manifest {
 }
 
 /** Raise it when anything under `scripts/card_os` changes what comes out. */
-export const RECIPE = 5;
+export const RECIPE = 6;
 
 /** A built card image. */
 export interface CardImage {
@@ -44,9 +44,12 @@ export interface CardImage {
   readonly manifest: Manifest;
 }
 
+/** Where the card image is kept: checkouts with different recipes do not build over each other's. */
+export const cardImageFolder = (): string => `${cacheFolder()}/card-os-${RECIPE}`;
+
 /** The card image in the cache; undefined when there is none of today's recipe. */
 export async function cachedCardImage(): Promise<CardImage | undefined> {
-  const folder = `${cacheFolder()}/card-os`;
+  const folder = cardImageFolder();
   try {
     const manifest = JSON.parse(await Deno.readTextFile(`${folder}/manifest.json`)) as Manifest;
     return manifest.recipe === RECIPE ? { folder, manifest } : undefined;

@@ -7,6 +7,7 @@ export {
   cachedCardImage,
   cacheFolder,
   type CardImage,
+  cardImageFolder,
   type ImageFile,
   type Manifest,
   RECIPE,

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import type { ConsoleEvents } from "../../host/backends/types.ts";
 import { ExecChannel } from "../../host/control/exec.ts";
 import { BackendError } from "../../protocol/errors.ts";
@@ -13,7 +13,7 @@ class Card implements ConsoleEvents {
 
   constructor(open = true) {
     for (const port of [this.channel.in, this.channel.out, this.channel.err]) port.open(this);
-    if (open) this.channel.in.opened!(true);
+    if (open) this.channel.in.opened!(true, false);
   }
   input(bytes: Uint8Array): number {
     const taken = Math.min(bytes.length, this.appetite);
@@ -21,6 +21,12 @@ class Card implements ConsoleEvents {
     return taken;
   }
   resized(): void {}
+  /** All that came, as it came. */
+  lines(): string {
+    const lines = this.#line;
+    this.#line = "";
+    return lines;
+  }
   /** The one request that is there; undefined if there is none or half of one. */
   request(): { nonce: string; command: string } | undefined {
     if (!this.#line.endsWith("\n")) return undefined;
@@ -68,7 +74,7 @@ Deno.test("ExecChannel.run() waits until the card has opened the port, and takes
   const status = card.channel.run("true", quiet);
   assertEquals(card.request(), undefined);
   card.appetite = 10;
-  card.channel.in.opened!(true);
+  card.channel.in.opened!(true, false);
   assertEquals(card.request(), undefined);
   for (let i = 0; i < 5; i++) card.channel.in.resume();
   card.end(card.request()!.nonce, 0);
@@ -174,13 +180,13 @@ Deno.test("ExecChannel.fail() rejects all that runs or waits, and the channel st
     assertRejects(() => card.channel.run(command, quiet), Error, "card stopped")
   );
   const { nonce } = card.request()!;
-  card.channel.in.opened!(false);
+  card.channel.in.opened!(false, false);
   card.channel.fail(gone);
   await Promise.all(runs);
   const next = card.channel.run("c", quiet);
   card.end(nonce, 9);
   assertEquals(card.request(), undefined);
-  card.channel.in.opened!(true);
+  card.channel.in.opened!(true, false);
   const request = card.request()!;
   assertEquals(request.command, "c");
   card.end(request.nonce, 0);
@@ -192,8 +198,8 @@ Deno.test("ExecChannel gives a command up that a card OS took and forgot, and ru
   const lost = card.channel.run("reboot", quiet);
   assertEquals(card.request()!.command, "reboot");
   const next = card.channel.run("uname", quiet);
-  card.channel.in.opened!(false);
-  card.channel.in.opened!(true);
+  card.channel.in.opened!(false, false);
+  card.channel.in.opened!(true, false);
   await assertRejects(() => lost, BackendError, "the card OS started anew");
   const { nonce, command } = card.request()!;
   assertEquals(command, "uname");
@@ -201,13 +207,83 @@ Deno.test("ExecChannel gives a command up that a card OS took and forgot, and ru
   assertEquals(await next, 0);
 });
 
+/** What a new host sends to a card OS that may still work for the host before. */
+function synchronisation(card: Card): string {
+  const lines = card.lines();
+  const nonce = /^!\n([0-9a-f]{32}) \n$/.exec(lines)?.[1];
+  assertNotEquals(nonce, undefined, lines);
+  return nonce!;
+}
+
+Deno.test("ExecChannel drops what the command of an earlier host says, to its end, and only then sends its own", async () => {
+  const card = new Card(false);
+  card.channel.in.opened!(true, true);
+  const stdout = sink();
+  const status = card.channel.run("mine", { ...quiet, stdout: stdout.write });
+  const nonce = synchronisation(card);
+  assertEquals(card.channel.waitsFor, "earlier-command");
+  const earlier = "0123456789abcdef0123456789abcdef";
+  card.write("out", `his output${earlier} 0\n`);
+  card.write("err", `${earlier} 0\n`);
+  card.write("out", `${nonce} 0\n`);
+  assertEquals(card.request(), undefined);
+  card.write("err", `${nonce} 0\n`);
+  assertEquals(card.channel.waitsFor, undefined);
+  const mine = card.request()!;
+  assertEquals(mine.command, "mine");
+  card.write("out", "my output");
+  card.end(mine.nonce, 4);
+  assertEquals([await status, stdout.text], [4, "my output"]);
+});
+
+Deno.test("ExecChannel synchronises anew when the port that it took for open is opened", async () => {
+  const card = new Card(false);
+  card.channel.in.opened!(true, true);
+  const stdout = sink();
+  const status = card.channel.run("mine", { ...quiet, stdout: stdout.write });
+  const first = synchronisation(card);
+  card.channel.in.opened!(true, false);
+  const second = synchronisation(card);
+  assertNotEquals(first, second);
+  // The card OS may have got the first one all the same.
+  card.end(first, 0);
+  assertEquals(card.request(), undefined);
+  card.end(second, 0);
+  const mine = card.request()!;
+  card.end(mine.nonce, 0);
+  assertEquals([await status, stdout.text], [0, ""]);
+});
+
+Deno.test("ExecChannel of one host that adopts its own card OS again gives a command up that was taken, and keeps one that was not", async () => {
+  for (const appetite of [Infinity, 0]) {
+    const card = new Card();
+    card.appetite = appetite;
+    const run = card.channel.run("taken?", quiet);
+    const failed = appetite === 0
+      ? undefined
+      : assertRejects(() => run, BackendError, "Cannot tell the end");
+    card.lines();
+    card.channel.in.opened!(false, false);
+    card.appetite = Infinity;
+    card.channel.in.opened!(true, true);
+    card.end(synchronisation(card), 0);
+    const request = card.request();
+    assertEquals(request?.command, appetite === 0 ? "taken?" : undefined);
+    await failed;
+    if (appetite === 0) {
+      card.end(request!.nonce, 0);
+      assertEquals(await run, 0);
+    }
+  }
+});
+
 Deno.test("ExecChannel sends a command whole that a card OS had not begun to take", async () => {
   const card = new Card();
   card.appetite = 0;
   const status = card.channel.run("true", quiet);
-  card.channel.in.opened!(false);
+  card.channel.in.opened!(false, false);
   card.appetite = Infinity;
-  card.channel.in.opened!(true);
+  card.channel.in.opened!(true, false);
   card.end(card.request()!.nonce, 0);
   assertEquals(await status, 0);
 });

@@ -13,7 +13,8 @@ class Terminal implements ConsoleBackend {
   output = "";
   resumes = 0;
   closed = 0;
-  readonly openings: boolean[] = [];
+  /** True, false, or that it is assumed. */
+  readonly openings: (boolean | "assumed")[] = [];
   /** What the next writes wait for, or fail with. */
   gate: Promise<void> | undefined;
   failure: Error | undefined;
@@ -31,8 +32,8 @@ class Terminal implements ConsoleBackend {
   open(events: ConsoleEvents): void {
     this.events = events;
   }
-  opened(open: boolean): void {
-    this.openings.push(open);
+  opened(open: boolean, assumed: boolean): void {
+    this.openings.push(assumed ? "assumed" : open);
   }
   resume(): void {
     this.resumes++;
@@ -162,6 +163,10 @@ Deno.test("ConsoleDevice asks a driver that was served before anew, and takes it
   // What Linux answers to a port that it has.
   console.say(...portReady(0));
   assertEquals(console.heard().slice(2), [consolePort(0), portOpen(0, 1), resize(0, 80, 24)]);
+  // One that was not open after all, and is opened now; and one that is closed.
+  for (let i = 0; i < 2; i++) console.say(...portOpen(0, 1));
+  console.say(...portOpen(1, 0));
+  assertEquals([tty.openings, log.openings], [["assumed", true], ["assumed", false]]);
 });
 
 Deno.test("ConsoleDevice goes through the handshake of Linux's driver with a console and a named port", async () => {
