@@ -1,6 +1,6 @@
 // What Linux wrote to its disk is on the host's image, and there at the next boot.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { digest, Lab, onHost, randomBytes, rootDisk, temporaryFolder } from "../support/lab.ts";
+import { digest, Lab, randomBytes, rootDisk, sbin, temporaryFolder } from "../support/lab.ts";
 import { missing } from "../support/needs.ts";
 
 const noTools = await missing({ program: "debugfs" }) || await missing({ program: "e2fsck" });
@@ -45,11 +45,6 @@ Deno.test({
   assert(freed > 60 * MIB, `${freed} bytes were freed`);
   await sbin("e2fsck", "-fn", path);
 });
-
-/** Runs a tool that Debian keeps where an ordinary user's PATH does not look. */
-async function sbin(program: string, ...args: string[]): Promise<void> {
-  await onHost("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin exec "$@"', "-", program, ...args);
-}
 
 async function allocated(path: string): Promise<number> {
   return (await Deno.stat(path)).blocks! * 512;

@@ -117,6 +117,11 @@ export async function onHost(program: string, ...args: string[]): Promise<string
   return text.decode(stdout);
 }
 
+/** As {@linkcode onHost}, with a tool that Debian keeps where an ordinary user's PATH does not look. */
+export async function sbin(program: string, ...args: string[]): Promise<string> {
+  return await onHost("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin exec "$@"', "-", program, ...args);
+}
+
 export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length; at += 65_536) {
