@@ -45,5 +45,8 @@ export async function crashConsistency(
     figures["torn caches"] += points;
     await Deno.remove(own, { recursive: true });
   }
-  return { ...figures, "KiB in danger at a torn cache, mean": Math.round(unstable / figures["torn caches"]) };
+  return {
+    ...figures,
+    "KiB in danger at a torn cache, mean": Math.round(unstable / figures["torn caches"]),
+  };
 }

@@ -6,9 +6,12 @@
  * @module
  */
 import { CommandError, EXIT, parseOptions, runMain, wholeNumber } from "../../scripts/cli/mod.ts";
+import { crashConsistency } from "./crash_consistency.ts";
 import type { Soak } from "./types.ts";
 
-const SOAKS: Readonly<Record<string, Soak>> = {};
+const SOAKS: Readonly<Record<string, Soak>> = {
+  "crash-consistency": crashConsistency,
+};
 const NAMES = Object.keys(SOAKS).join(", ");
 
 const COMMAND = {

@@ -10,10 +10,14 @@
  */
 import { Buffer } from "node:buffer";
 import { type CrashRun, MARK_AT } from "./crash_run.ts";
+import { COMMAND } from "../../host/backends/nbd/protocol.ts";
 import { UNIT } from "./disk_history.ts";
 import { MARK_BYTES } from "./fsync_workload.ts";
 import { onHost, sbin } from "./lab.ts";
+import type { LogEntry } from "./nbd_log.ts";
 import type { Random } from "./random.ts";
+
+type Request = Extract<LogEntry, { kind: "request" }>;
 
 /** What recovery may say. */
 const RECOVERY = [
@@ -64,13 +68,20 @@ export async function checkTorn(
 ): Promise<number> {
   const { history: { entries }, history } = run;
   const image = `${folder}/torn.img`;
-  const marks = entries.flatMap((entry, index) =>
-    entry.kind === "request" && entry.offset === MARK_AT && entry.data ? [index] : []
-  );
+  const requests = (match: (request: Request) => boolean) =>
+    entries.flatMap((entry, index) => entry.kind === "request" && match(entry) ? [index] : []);
+  const marks = requests(({ offset, command }) => offset === MARK_AT && command === COMMAND.WRITE);
+  const flushes = requests(({ command }) => command === COMMAND.FLUSH);
+  const moments = [
+    // Directly behind a mark, where the most must be there and the least may help.
+    () => random.pick(marks) + 1,
+    // As a flush is asked for: the most is in danger.
+    () => random.pick(flushes) + 1,
+    () => 1 + random.below(entries.length),
+  ];
   let unstable = 0;
   for (let point = 0; point < count; point++) {
-    // Half of them directly behind a mark, where the most must be there and the least may help.
-    const end = point % 2 === 0 ? random.pick(marks) + 1 : 1 + random.below(entries.length);
+    const end = moments[point % moments.length]!();
     const kept = random.pick([0, 0.25, 0.5, 0.75]);
     await Deno.writeFile(image, history.torn(end, kept, random));
     const marked = marks.filter((at) => at < end).length;

@@ -77,10 +77,10 @@ async function run(
 ): Promise<number> {
   await using stack = new AsyncDisposableStack();
   let proxy: Proxy | undefined;
-  const via = (port: number): number => {
+  const via = async (port: number): Promise<number> => {
     if (cutWithin === undefined) return port;
-    proxy = stack.use(new Proxy(port));
-    return proxy.port;
+    const made = proxy = stack.use(await Proxy.start(port));
+    return made.port;
   };
   const lab = stack.use(await Lab.start({ os: "linux", host, via }));
   await lab.online();
