@@ -115,6 +115,8 @@ export class ListenerBackend implements ConsoleBackend {
         }
         continue;
       }
+      // Or else the kernel keeps an echo back until the one before is acknowledged: 40 ms a key.
+      if (client.localAddr.transport === "tcp") (client as Deno.TcpConn).setNoDelay(true);
       if (this.#client === undefined) {
         this.#client = client;
         this.#serving = this.#serve(client);

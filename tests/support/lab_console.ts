@@ -12,6 +12,7 @@ export class LabConsole implements AsyncDisposable {
   readonly #leave: () => Promise<void>;
   #look: () => void = () => {};
   #over = false;
+  #goesOn: Promise<void> = Promise.resolve();
 
   private constructor(
     readable: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -66,6 +67,13 @@ export class LabConsole implements AsyncDisposable {
     }
   }
 
+  /** Reads nothing more until what this returns is called. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goesOn = promise;
+    return resolve;
+  }
+
   async type(text: string): Promise<void> {
     await this.#writer.write(new TextEncoder().encode(text));
   }
@@ -81,6 +89,7 @@ export class LabConsole implements AsyncDisposable {
       for await (const text of readable.pipeThrough(new TextDecoderStream())) {
         this.text += text;
         this.#look();
+        await this.#goesOn;
       }
     } catch {
       // Reset by the host, or closed by us.

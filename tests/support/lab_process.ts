@@ -45,6 +45,7 @@ export class LabProcess implements AsyncDisposable {
   readonly #waiters = new Set<Waiter>();
   readonly #timer: ReturnType<typeof setTimeout>;
   #over = false;
+  #goesOn: Promise<void> = Promise.resolve();
 
   private constructor(name: string, child: Deno.ChildProcess) {
     this.#name = name;
@@ -85,6 +86,13 @@ export class LabProcess implements AsyncDisposable {
   /** The first line on stderr that matches. */
   line(pattern: RegExp): Promise<string> {
     return this.#until(`${pattern} on stderr`, () => this.lines.find((line) => pattern.test(line)));
+  }
+
+  /** Nothing more is read of its stdout until what this returns is called. */
+  holdOutput(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goesOn = promise;
+    return resolve;
   }
 
   /** Types `text` on stdin. */
@@ -128,6 +136,7 @@ export class LabProcess implements AsyncDisposable {
     for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
       this.stdout += text;
       this.#look();
+      await this.#goesOn;
     }
   }
 
