@@ -18,6 +18,7 @@ import {
   hostAndPort,
   machineIdentity,
   parseOptions,
+  plainIdentity,
   requirePaired,
   runMain,
   SECURITY_OPTIONS,
@@ -117,6 +118,19 @@ async function pair(hostname: string, port: number, code: string): Promise<numbe
   }
 }
 
+/** What hosts know this card by where nothing is proved; a card that can keep none is a new one with each process. */
+async function unprovenIdentity(): Promise<Uint8Array> {
+  try {
+    return await plainIdentity(await machineIdentity());
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    tell(
+      `card: ${error.message}; if this process is killed, its host will not know the next one for the same card`,
+    );
+    return crypto.getRandomValues(new Uint8Array(16));
+  }
+}
+
 await runMain("card", async () => {
   const options = parseOptions(COMMAND, Deno.args);
   if (!options) return EXIT.ok;
@@ -150,9 +164,7 @@ await runMain("card", async () => {
           : dialTcp(hostname, port, signal),
       machine: await machineFactory(machine as MachineName),
       memoryBytes: memory * 1024 * 1024,
-      identity: identity
-        ? shortIdentity(identity.fingerprint)
-        : crypto.getRandomValues(new Uint8Array(16)),
+      identity: identity ? shortIdentity(identity.fingerprint) : await unprovenIdentity(),
       signal: stop.signal,
       onEvent(event) {
         const line = options.json ? json(event) : lineOf(event);

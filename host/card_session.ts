@@ -9,6 +9,7 @@
  * @module
  */
 import { type Link, LinkError, ProtocolError, type ShutdownReason } from "../protocol/mod.ts";
+import type { Absence } from "./absence.ts";
 import type { AttachedDevice } from "./driver/attached_device.ts";
 import type { BootImages } from "./driver/boot_image.ts";
 import type { CardEvent } from "./driver/events.ts";
@@ -27,6 +28,8 @@ export interface CardSessionEvents {
 export interface CardSessionOptions {
   readonly link: Link;
   readonly rootPort: RootPort;
+  /** Sees what the link says. */
+  readonly absence: Absence;
   /** 32 hexadecimal digits. */
   readonly identity: string;
   readonly devices: readonly AttachedDevice[];
@@ -62,6 +65,9 @@ export class CardSession {
   }
   get identity(): string {
     return this.#options.identity;
+  }
+  get absence(): Absence {
+    return this.#options.absence;
   }
   get ending(): boolean {
     return this.#ending;

@@ -1,9 +1,12 @@
 /**
  * A host: listens for its card, and serves one card process after the other with the same devices.
  *
- * A lost connection is the link's affair: the card resumes its session, and nothing here hears of it. A card that asks
- * for a *new* session is a new process. It is served if the one before is gone (its link closed or down) or is the same
- * card come again; else it is told goodbye `busy`, and tries again by itself.
+ * A lost connection is the link's affair: the card resumes its session, and its devices hear nothing of it. Until then
+ * the host is kept for that card, for ever or for {@linkcode HostOptions.cardLossTimeout}.
+ *
+ * A card that asks for a *new* session is a new process. The same card is served at once, in place of the process before:
+ * the link has made sure that nobody answers on the old connection. Another card is served if the one before has said
+ * goodbye, was given up, or went before it was found to be a card; else it is told goodbye `busy`, and tries again by itself.
  *
  * @module
  */
@@ -20,6 +23,7 @@ import {
   type ShutdownReason,
   type TcpListener,
 } from "../protocol/mod.ts";
+import { Absence } from "./absence.ts";
 import { CardSession } from "./card_session.ts";
 import { AttachedDevice } from "./driver/attached_device.ts";
 import type { BootImages } from "./driver/boot_image.ts";
@@ -46,6 +50,8 @@ export type HostEvent =
     readonly reason: GoodbyeReason;
     readonly text: string;
   }
+  /** The card's connection was gone for `after` ms: its session is over, and another card may come. */
+  | { readonly type: "given_up"; readonly after: number }
   /** A connection could not be accepted; the host goes on listening. */
   | { readonly type: "accept_failed"; readonly error: Error };
 
@@ -61,6 +67,8 @@ export interface HostOptions {
   /** Number of this host process; random by default. */
   readonly epoch?: bigint;
   readonly limits?: Partial<LinkLimits>;
+  /** A card whose connection is gone for so long, ms, is given up; never by default. */
+  readonly cardLossTimeout?: number | undefined;
   /** Called synchronously; must not throw. */
   readonly onEvent?: (event: HostEvent) => void;
 }
@@ -76,8 +84,9 @@ export class Host implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #changed = new Condition();
   #session: CardSession | undefined;
-  /** Root port of the session that was just accepted. */
+  /** Of the session that was just accepted. */
   #rootPort = new RootPort();
+  #absence = new Absence(undefined, () => {});
 
   /** Listens at once. @throws {RangeError} for more devices than a card has slots: not when the first card comes */
   constructor(options: HostOptions) {
@@ -148,16 +157,21 @@ export class Host implements AsyncDisposable {
 
   #accept(greeting: Greeting, peer: string): Acceptance {
     const current = this.#session;
-    if (current && !current.ending && isAlive(current.link)) {
-      if (current.identity !== greeting.identity.toHex()) {
-        return { refuse: "busy", text: "Cannot serve card: another one is connected" };
-      }
+    if (current && !current.ending && isKept(current, greeting.identity.toHex())) {
+      return { refuse: "busy", text: `Cannot serve card: ${whoIsServed(current.absence)}` };
     }
     this.#emit({ type: "connected", peer, identity: greeting.identity.toHex() });
     this.#rootPort = new RootPort();
+    const absence = this.#absence = new Absence(
+      this.#options.cardLossTimeout,
+      () => this.#giveUp(absence),
+    );
     return {
       completer: this.#rootPort,
-      onStatus: (status) => this.#emit({ type: "link", status }),
+      onStatus: (status) => {
+        absence.see(status);
+        this.#emit({ type: "link", status });
+      },
     };
   }
 
@@ -166,6 +180,7 @@ export class Host implements AsyncDisposable {
     const session = this.#session = new CardSession({
       link,
       rootPort: this.#rootPort,
+      absence: this.#absence,
       identity: greeting.identity.toHex(),
       devices: this.#devices,
       images: this.#options.images,
@@ -181,14 +196,29 @@ export class Host implements AsyncDisposable {
     this.#changed.notify();
   }
 
+  #giveUp(absence: Absence): void {
+    const session = this.#session;
+    if (session?.absence !== absence) return;
+    this.#emit({ type: "given_up", after: absence.time ?? 0 });
+    void session.link.close("shutdown", "Cannot wait for card any longer");
+  }
+
   #emit(event: HostEvent): void {
     this.#options.onEvent?.(event);
   }
 }
 
-/** Somebody is at the other end, or about to be. */
-function isAlive(link: Link): boolean {
-  return link.state === "up" || link.state === "greeting";
+/** Only its own card may follow `session`: it is connected, or is known to be a card and will be back. */
+function isKept({ identity, absence, driver }: CardSession, card: string): boolean {
+  return identity !== card && (absence.time === undefined || driver.info !== undefined);
+}
+
+/** Why the host takes no other card. */
+function whoIsServed({ time }: Absence): string {
+  if (time === undefined) return "another one is connected";
+  return `the host is kept for another one, whose connection is gone for ${
+    Math.round(time / 1000)
+  } s; "host --card-loss-timeout SECONDS" gives such a card up`;
 }
 
 /** Runs a host until `signal` is aborted. */

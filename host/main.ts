@@ -28,6 +28,7 @@ import {
   trustPeer,
   trusts,
   usesTls,
+  wholeNumber,
 } from "../scripts/cli/mod.ts";
 import { CONSOLE_CHOICES } from "./backends/open_console.ts";
 import { DISK_CHOICES } from "./backends/open_disk.ts";
@@ -65,6 +66,12 @@ const COMMAND = {
       kind: "list",
       value: "CHOICE",
       help: `Console: ${CONSOLE_CHOICES}.\nThis terminal if there is one; several share it.`,
+    },
+    "card-loss-timeout": {
+      kind: "text",
+      value: "SECONDS",
+      help:
+        "Give a card up whose connection is gone for so long, so that another may\ncome (never).",
     },
     os: { kind: "text", value: "linux|diag", help: "What to boot (linux)." },
     kernel: {
@@ -179,6 +186,7 @@ async function run(options: Options): Promise<number> {
     listener,
     devices: opened.devices,
     images,
+    cardLossTimeout: cardLossTimeout(options["card-loss-timeout"]),
     onEvent,
     ...(identity && { identity: shortIdentity(identity.fingerprint) }),
   });
@@ -204,13 +212,13 @@ async function run(options: Options): Promise<number> {
   return status;
 
   function onRefused(refusal: Refusal): void {
-    if (!refusals.note(refusal)) return;
+    if (!refusals.note(refusal, "identity")) return;
     const event = { type: "refused", reason: "identity", ...refusal, count: refusals.count };
     say(event, `refused ${refusal.peer}: ${refusal.text}`);
   }
 
   function onEvent(event: HostEvent): void {
-    say(event, lineOf(event));
+    if (event.type !== "refused" || refusals.note(event, event.reason)) say(event, lineOf(event));
     // Nobody waits for a card OS that cannot be heard: a host that ends, ends.
     if (event.type === "link" && event.status.type === "lost" && leaving) hurry.abort();
     if (event.type === "card" && event.event.type === "state" && event.event.state === "online") {
@@ -266,6 +274,14 @@ async function pair(
       cause: error,
     });
   }
+}
+
+/** ms. @throws {CommandError} */
+function cardLossTimeout(seconds: string | undefined): number | undefined {
+  if (seconds === undefined) return undefined;
+  // A timer has 31 bits of ms.
+  const range = { min: 1, max: 2_000_000, default: 0 };
+  return wholeNumber("card-loss-timeout", seconds, range) * 1000;
 }
 
 /** The card OS wanted a restart, and the card is on its way to the next boot. */

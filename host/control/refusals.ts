@@ -1,9 +1,9 @@
 /**
- * Peers that were turned away at the door: all counted, each told of once.
+ * Peers that were turned away: all counted, each told of once for each reason.
  *
  * @module
  */
-import type { Refusal } from "../../protocol/mod.ts";
+import type { GoodbyeReason, Refusal } from "../../protocol/mod.ts";
 
 /** Peers remembered; beyond these strangers are only counted, as an attacker has as many names as he likes. */
 const MAX_REMEMBERED = 256;
@@ -16,10 +16,13 @@ export class RefusalLog {
     return this.#count;
   }
 
-  /** Counts it; true if this peer, by certificate or else by address, is to be told of for the first time. */
-  note({ peer, fingerprint }: Refusal): boolean {
+  /** Counts it; true if it is the first time that `reason` is told of this peer, by certificate or else by address. */
+  note(
+    { peer, fingerprint }: Pick<Refusal, "peer"> & Partial<Refusal>,
+    reason: GoodbyeReason,
+  ): boolean {
     this.#count++;
-    const key = fingerprint ?? peer.replace(/:\d+$/, "");
+    const key = `${fingerprint ?? peer.replace(/:\d+$/, "")} ${reason}`;
     if (this.#seen.has(key) || this.#seen.size >= MAX_REMEMBERED) return false;
     this.#seen.add(key);
     return true;

@@ -21,6 +21,8 @@ export function lineOf(event: HostEvent): string | undefined {
       return event.error.message;
     case "refused":
       return `refused ${event.peer}: ${event.reason}, ${event.text}`;
+    case "given_up":
+      return `the card was gone for ${Math.round(event.after / 1000)} s: given up`;
     case "accept_failed":
       return `cannot accept connections: ${event.error.message}`;
   }

@@ -9,11 +9,13 @@
  */
 import { LinkError, ProtocolError } from "../errors.ts";
 import { le32 } from "../scalar.ts";
+import { AliveQuestion, ANSWER_TIME } from "./alive.ts";
 import { ControlFrames, encodeGoodbye, goodbyeReason, goodbyeText } from "./control.ts";
 import { CREDIT, isControl, PING, TYPE } from "./frame.ts";
 import type { GoodbyeReason } from "./goodbye.ts";
 import type { LinkLimits } from "./limits.ts";
 import type { FrameReader } from "./reader.ts";
+import { ahead } from "./sequence.ts";
 import type { Session } from "./session.ts";
 import type { Transport } from "./types.ts";
 
@@ -51,6 +53,9 @@ export class Connection {
   #quiet = 0;
   #pingId = 0;
   #pingTime = 0;
+  #question: AliveQuestion | undefined;
+  /** The first ping that answers it. */
+  #questionId = 0;
 
   /** `limits` as negotiated. The connection owns `transport`. */
   constructor(
@@ -80,6 +85,7 @@ export class Connection {
         if (this.#stopped) return;
         counters.bytesReceived += count;
         this.#heard = true;
+        this.#question?.heard();
         reader.filled(count);
         if (this.#leaving) this.#awaitGoodbye(reader);
         else this.#batch(reader);
@@ -122,12 +128,29 @@ export class Connection {
     this.flush();
   }
 
+  /**
+   * Asks whether the peer is still there, since another connection says to be it. A peer that does not answer is lost
+   * before this resolves. Two who ask at once share the answer.
+   */
+  async answers(): Promise<boolean> {
+    if (this.#question === undefined) {
+      this.#ping();
+      this.#questionId = this.#pingId;
+      this.#question = new AliveQuestion(this.#limits.silence);
+    }
+    const alive = await this.#question.answer;
+    this.#question = undefined;
+    if (!alive) this.#silent(Math.min(ANSWER_TIME, this.#limits.silence));
+    return alive;
+  }
+
   /** Closes the transport and every timer. The read loop ends by itself. */
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#heartbeat);
     clearTimeout(this.#ackTimer);
     clearTimeout(this.#lingerTimer);
+    this.#question?.settle(false);
     this.#transport.close();
   }
 
@@ -169,10 +192,15 @@ export class Connection {
       case TYPE.ping:
         return this.#control.pong(le32.get(view, body + PING.at.id));
       case TYPE.pong:
-        if (le32.get(view, body + PING.at.id) === this.#pingId) {
-          this.#session.counters.roundTrip = performance.now() - this.#pingTime;
-        }
+        return this.#pong(le32.get(view, body + PING.at.id));
     }
+  }
+
+  #pong(id: number): void {
+    if (id === this.#pingId) {
+      this.#session.counters.roundTrip = performance.now() - this.#pingTime;
+    }
+    if (ahead(id, this.#questionId) >= 0) this.#question?.settle(true);
   }
 
   #goodbyeFrame(frame: FrameReader): void {
@@ -232,22 +260,25 @@ export class Connection {
     if (this.#leaving) return;
     this.#quiet = this.#heard ? 0 : this.#quiet + heartbeat;
     this.#heard = false;
-    if (this.#quiet >= silence) return this.#silent();
+    if (this.#quiet >= silence) return this.#silent(silence);
+    this.#ping();
+  };
+
+  #ping(): void {
     this.#pingId = this.#pingId % 0xffff_ffff + 1;
     this.#pingTime = performance.now();
     this.#control.ping(this.#pingId);
     this.flush();
-  };
+  }
 
   /** Half-open, most likely: the goodbye is for a peer that hears us and cannot be heard. */
-  #silent(): void {
-    const text = `Nothing was heard for ${this.#limits.silence} ms`;
-    if (!this.#writing) this.#transport.write(encodeGoodbye("silence", text)).catch(this.#lost);
-    this.#lost(
-      new LinkError(
-        `Cannot reach ${this.#transport.peer}: nothing was heard for ${this.#limits.silence} ms`,
-      ),
-    );
+  #silent(time: number): void {
+    if (this.#stopped) return;
+    const what = `nothing was heard for ${time} ms`;
+    if (!this.#writing) {
+      this.#transport.write(encodeGoodbye("silence", `Cannot go on: ${what}`)).catch(this.#lost);
+    }
+    this.#lost(new LinkError(`Cannot reach ${this.#transport.peer}: ${what}`));
   }
 
   /** Our goodbye is on its way; of all that still comes only the peer's own one matters. */

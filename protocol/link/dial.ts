@@ -5,6 +5,7 @@
  */
 import { LinkError, ProtocolError } from "../errors.ts";
 import { pause } from "./abortable.ts";
+import type { GoodbyeReason } from "./goodbye.ts";
 import { encodeGreeting } from "./greeting.ts";
 import { readGreeting, refuse, Refused } from "./handshake.ts";
 import { Link } from "./link.ts";
@@ -77,7 +78,7 @@ async function connect(
       link.fail(error);
     } else {
       transport.close();
-      if (error instanceof Refused && error.reason !== "silence") {
+      if (error instanceof Refused && !mayResume(link, error.reason)) {
         link.goodbyeReceived(error.reason, error.message);
       }
     }
@@ -86,3 +87,7 @@ async function connect(
     link.signal.removeEventListener("abort", close);
   }
 }
+
+/** The session is as good as before: we could not be heard, or somebody else has it for now. */
+const mayResume = (link: Link, reason: GoodbyeReason): boolean =>
+  reason === "silence" || reason === "busy" && link.wasUp;

@@ -27,6 +27,9 @@ export class Refused extends Error {
   }
 }
 
+/** Nothing came, or not all of it, in the time that a greeting has. */
+export class TooLate extends LinkError {}
+
 /**
  * Reads the peer's greeting, and not a byte more.
  * @throws {Refused} if it said goodbye instead
@@ -72,8 +75,8 @@ export async function readOpening(
     return bytes;
   } catch (error) {
     if (late) {
-      throw new LinkError(
-        `Cannot greet ${transport.peer}: it said nothing for ${GREETING_TIMEOUT} ms`,
+      throw new TooLate(
+        `Cannot greet ${transport.peer}: it did not say who it is within ${GREETING_TIMEOUT} ms`,
       );
     }
     throw error;

@@ -149,6 +149,11 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
     this.#finish(`peer said goodbye (${reason}): ${text}`);
   }
 
+  /** Whether the peer is at the other end right now: asks it. One that does not answer in 2 s is lost. */
+  async answers(): Promise<boolean> {
+    return await this.#connection?.answers() ?? false;
+  }
+
   /** @see ConnectionOwner */
   lost(error: LinkError): void {
     if (this.#state === "closing") return this.#finish("it was closed on this side");

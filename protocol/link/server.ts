@@ -1,24 +1,27 @@
 /**
  * The host's side of making connections: greets whoever was accepted, and gives each transport to its session.
  *
+ * A card that is there is not replaced: whoever claims its session, or asks for a new one as the same card, gets it only
+ * if nobody answers on the connection that it has (protocol/README.md, "Claims").
+ *
  * @module
  */
 import { LinkError, ProtocolError } from "../errors.ts";
+import { CROWDED, Door, DOOR_LIMIT } from "./door.ts";
 import { encodeGreeting, type Greeting, IDENTITY_BYTES, isNewSession } from "./greeting.ts";
-import { readGreeting, refuse, Refused } from "./handshake.ts";
+import { readGreeting, refuse, Refused, TooLate } from "./handshake.ts";
 import { Link } from "./link.ts";
 import type { LinkServerOptions } from "./options.ts";
 import { INITIAL_SEQUENCE } from "./sequence.ts";
 import type { Transport } from "./types.ts";
 
-/** Connections that have not greeted yet: beyond this many, further ones are closed at once. */
-const MAX_GREETING = 64;
-
 export class LinkServer implements AsyncDisposable {
   readonly #options: LinkServerOptions;
   readonly #sessions = new Map<string, Link>();
   /** Transports in their handshake, or being refused. */
-  readonly #greeting = new Set<Transport>();
+  readonly #door = new Door();
+  /** Transports that claim to be a card that is there. */
+  readonly #claiming = new Set<Transport>();
   readonly #serving = new Set<Promise<void>>();
   #closed = false;
 
@@ -37,25 +40,32 @@ export class LinkServer implements AsyncDisposable {
   /** Ends every session in good order, and every handshake. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    for (const transport of this.#greeting) transport.close();
+    this.#door.closeAll();
+    for (const transport of this.#claiming) transport.close();
     await Promise.all([...this.#sessions.values()].map((link) => link.close("shutdown")));
     await Promise.all(this.#serving);
   }
 
   async #serve(transport: Transport): Promise<void> {
-    if (this.#closed || this.#greeting.size >= MAX_GREETING) return transport.close();
-    this.#greeting.add(transport);
+    if (this.#closed) return transport.close();
+    this.#enter(transport);
     let run: { readonly ended: Promise<void> } | undefined;
     try {
       const greeting = await readGreeting(transport);
-      const link = this.#linkFor(greeting, transport);
+      this.#door.leave(transport);
+      const link = await this.#linkFor(greeting, transport);
       run = await attach(link, transport, greeting);
     } catch (error) {
       await this.#turnAway(transport, error);
     } finally {
-      this.#greeting.delete(transport);
+      this.#door.leave(transport);
     }
     await run?.ended;
+  }
+
+  #enter(transport: Transport): void {
+    const evicted = this.#door.enter(transport);
+    if (evicted) this.#options.onRefused?.(evicted.peer, "busy", CROWDED);
   }
 
   /** Ends a handshake that failed: with a goodbye, unless the peer is gone or has said its own. */
@@ -63,21 +73,51 @@ export class LinkServer implements AsyncDisposable {
     const { onRefused } = this.#options;
     if (error instanceof LinkError || error instanceof Refused) {
       if (error instanceof Refused) onRefused?.(transport.peer, error.reason, error.message);
+      if (error instanceof TooLate) onRefused?.(transport.peer, "silence", error.message);
       transport.close();
       return;
     }
     const reason = error instanceof ProtocolError ? error.reason : "internal";
     const text = error instanceof Error ? error.message : String(error);
     onRefused?.(transport.peer, reason, text);
+    this.#enter(transport);
     await refuse(transport, reason, text);
   }
 
   /** The session that `greeting` asks for. @throws {ProtocolError} the goodbye to say, if it gets none */
-  #linkFor(greeting: Greeting, transport: Transport): Link {
+  async #linkFor(greeting: Greeting, transport: Transport): Promise<Link> {
     if (greeting.role !== "card") {
       throw new ProtocolError("malformed", `Cannot serve peer: it is a ${greeting.role}`);
     }
-    return isNewSession(greeting) ? this.#open(greeting, transport) : this.#find(greeting);
+    if (isNewSession(greeting)) {
+      for (const link of this.#linksOf(greeting.identity)) await this.#claim(link, transport);
+      return this.#open(greeting, transport);
+    }
+    await this.#claim(this.#find(greeting), transport);
+    // It may have ended meanwhile.
+    return this.#find(greeting);
+  }
+
+  /** Returns once nobody is at the other end of `link`. @throws {ProtocolError} busy, if somebody is */
+  async #claim(link: Link, transport: Transport): Promise<void> {
+    if (link.state !== "up") return;
+    if (this.#claiming.size >= DOOR_LIMIT) throw busy("too many connections say to be cards");
+    this.#claiming.add(transport);
+    try {
+      // Of two that wait, one may have got it meanwhile, and is asked in its turn.
+      while (link.state === "up") {
+        if (await link.answers()) {
+          throw busy("another process with its identity is connected, and answers");
+        }
+      }
+    } finally {
+      this.#claiming.delete(transport);
+    }
+  }
+
+  #linksOf(identity: Uint8Array): Link[] {
+    const card = identity.toHex();
+    return [...this.#sessions].flatMap(([key, link]) => key.startsWith(card) ? [link] : []);
   }
 
   #find(greeting: Greeting): Link {
@@ -112,6 +152,8 @@ export class LinkServer implements AsyncDisposable {
     return link;
   }
 }
+
+const busy = (why: string): ProtocolError => new ProtocolError("busy", `Cannot serve card: ${why}`);
 
 /** A session is found by the card that began it alone. */
 const sessionKey = (card: Uint8Array, session: Uint8Array): string =>

@@ -5,6 +5,7 @@
  */
 import { LinkError } from "../errors.ts";
 import type { Identity } from "./certificate.ts";
+import { CROWDED, Door } from "./door.ts";
 import { refuse } from "./handshake.ts";
 import { dialTcp, listenTcp, type TcpListener } from "./tcp.ts";
 import { secureTransport, type TlsTransport } from "./tls_transport.ts";
@@ -31,8 +32,8 @@ export interface TlsListenOptions extends TlsOptions {
   readonly onRefused?: (refusal: Refusal) => void;
 }
 
-/** Handshakes under way and connections not yet taken: beyond this many, further ones are closed at once. */
-const MAX_PENDING = 64;
+/** Trusted connections that nobody has taken yet, at most. */
+const MAX_READY = 64;
 
 /** Connects to a listening host. @throws {LinkError} naming the address and the cause; also if it is not trusted */
 export async function dialTls(
@@ -70,8 +71,8 @@ export class TlsListener implements TcpListener {
   readonly port: number;
   readonly #tcp: TcpListener;
   readonly #options: TlsListenOptions;
-  /** In their handshake, or being refused. */
-  readonly #pending = new Set<Transport>();
+  /** Those in their handshake, or being refused. */
+  readonly #door = new Door();
   readonly #ready: TlsTransport[] = [];
   #accepting: Promise<void> | undefined;
   #readied = Promise.withResolvers<void>();
@@ -100,7 +101,8 @@ export class TlsListener implements TcpListener {
     if (this.#closed) return;
     this.#closed = true;
     this.#tcp.close();
-    for (const transport of [...this.#pending, ...this.#ready.splice(0)]) transport.close();
+    this.#door.closeAll();
+    for (const transport of this.#ready.splice(0)) transport.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -113,7 +115,6 @@ export class TlsListener implements TcpListener {
     try {
       const below = await this.#tcp.accept();
       if (!below) return;
-      if (this.#pending.size + this.#ready.length >= MAX_PENDING) return below.close();
       void this.#admit(below);
     } finally {
       this.#accepting = undefined;
@@ -125,12 +126,13 @@ export class TlsListener implements TcpListener {
     const { identity, trusts, onRefused } = this.#options;
     const { peer } = below;
     let transport: TlsTransport | undefined;
-    this.#pending.add(below);
+    const evicted = this.#door.enter(below);
+    if (evicted) onRefused?.({ peer: evicted.peer, fingerprint: undefined, text: CROWDED });
     try {
       transport = await secureTransport(below, "host", identity);
       const { fingerprint } = transport;
       if (await trusts(fingerprint)) {
-        if (this.#closed) return transport.close();
+        if (this.#closed || this.#ready.length >= MAX_READY) return transport.close();
         this.#ready.push(transport);
         this.#readied.resolve();
         return;
@@ -141,11 +143,12 @@ export class TlsListener implements TcpListener {
       await refuse(transport, "identity", text);
     } catch (error) {
       transport?.close();
-      if (this.#closed) return;
+      // Who was closed for a newer connection has been told of.
+      if (this.#closed || !this.#door.holds(below)) return;
       const { message: text } = error as Error;
       onRefused?.({ peer, fingerprint: transport?.fingerprint, text });
     } finally {
-      this.#pending.delete(below);
+      this.#door.leave(below);
     }
   }
 }

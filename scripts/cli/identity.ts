@@ -53,6 +53,19 @@ export async function machineIdentity(folder: string = configFolder()): Promise<
   return await readIdentity(path) ?? made;
 }
 
+/**
+ * 16 bytes by which a host knows this machine's card again where nothing is encrypted: the same for every process, and
+ * not to be guessed, since that is all a host has there to tell this card from another. Made of the key, not of the
+ * certificate, which is no secret.
+ */
+export async function plainIdentity({ key }: Pick<Identity, "key">): Promise<Uint8Array> {
+  const text = new TextEncoder();
+  const hmac = { name: "HMAC", hash: "SHA-256" };
+  const secret = await crypto.subtle.importKey("raw", text.encode(key), hmac, false, ["sign"]);
+  const code = text.encode("knightsbridge plain identity 1");
+  return new Uint8Array(await crypto.subtle.sign("HMAC", secret, code)).slice(0, 16);
+}
+
 /** @throws {CommandError} the file is there and cannot be used */
 export async function trustedPeers(folder: string = configFolder()): Promise<TrustedPeer[]> {
   const path = `${folder}/trusted.json`;

@@ -16,6 +16,7 @@ export { CommandError, EXIT, runMain } from "./errors.ts";
 export {
   configFolder,
   machineIdentity,
+  plainIdentity,
   type TrustedPeer,
   trustedPeers,
   trustPeer,

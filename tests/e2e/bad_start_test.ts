@@ -277,7 +277,7 @@ Deno.test("a second card is told that the host is busy, keeps trying, and is ser
     ...["--connect", `127.0.0.1:${port}`, "--machine", "diag"],
   ]);
   await second.line(
-    /^card: the host said goodbye: busy, Cannot serve card: another one is connected$/,
+    /^card: the host said goodbye: busy, Cannot serve card: another process with its identity is/,
   );
   await lab.card[Symbol.asyncDispose]();
   await second.line(/^card: the card OS runs on diag/);

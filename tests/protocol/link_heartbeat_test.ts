@@ -1,18 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import FakeTimers from "@sinonjs/fake-timers";
 import { dialLink, memoryTransportPair } from "../../protocol/mod.ts";
 import { encodeGreeting } from "../../protocol/link/greeting.ts";
+import { fakeClock } from "../support/fake_clock.ts";
 import { RecordingCompleter } from "../support/link_completer.ts";
 import { linkPair } from "../support/link_pair.ts";
 import { cardGreeting, frame, rawCard, RawPeer } from "../support/link_peer.ts";
-
-/** A clock that moves only when told. */
-function fakeClock() {
-  const clock = FakeTimers.install({
-    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"],
-  });
-  return { tick: (ms: number) => clock.tickAsync(ms), [Symbol.dispose]: () => clock.uninstall() };
-}
 
 Deno.test("a link pings at each heartbeat and measures the round trip", async () => {
   using clock = fakeClock();

@@ -3,10 +3,12 @@ import {
   CommandError,
   EXIT,
   machineIdentity,
+  plainIdentity,
   trustedPeers,
   trustPeer,
   trusts,
 } from "../../scripts/cli/mod.ts";
+import { makeIdentity, shortIdentity } from "../../protocol/mod.ts";
 
 const A = "a1".repeat(32);
 const B = "b2".repeat(32);
@@ -94,4 +96,13 @@ Deno.test("two machines have two identities", async () => {
   await using two = await configuration();
   const [a, b] = await Promise.all([machineIdentity(one.path), machineIdentity(two.path)]);
   assertNotEquals(a.fingerprint, b.fingerprint);
+});
+
+Deno.test("plainIdentity() is the same each time, another for each key, and not told by the certificate", async () => {
+  const [one, two] = [await makeIdentity(), await makeIdentity()];
+  const identity = await plainIdentity(one);
+  assertEquals(identity.length, 16);
+  assertEquals(await plainIdentity({ key: one.key }), identity);
+  assertNotEquals(await plainIdentity(two), identity);
+  assertNotEquals(shortIdentity(one.fingerprint), identity);
 });
