@@ -8,6 +8,9 @@
  *                         <-          CONSOLE_PORT, PORT_NAME, PORT_OPEN, RESIZE   as they apply, in this order
  *     PORT_OPEN           ->                                              when somebody in the card opens or closes it
  *
+ * A port is added once in the life of a driver (§5.3.6.2.1), in order, and all of them before anything else is said: so
+ * a host that adopts a driver knows from the used index how many it has.
+ *
  * What is to be said is kept as a set of bits for each port, not as a queue: a driver that asks without end, or gives
  * no receive buffers, makes nothing grow, and several resizes become the last one.
  *
@@ -27,9 +30,8 @@ export interface ControlledPort {
   setOpen(open: boolean, assumed?: boolean): void;
 }
 
-/** What may be waiting to be said of a port, in the order in which it is said. */
+/** What may be waiting to be said of a port that was added, in the order in which it is said. */
 const SAYING = [
-  EVENT.PORT_ADD,
   EVENT.CONSOLE_PORT,
   EVENT.PORT_NAME,
   EVENT.PORT_OPEN,
@@ -44,9 +46,13 @@ export class ConsoleControl {
   readonly #ports: readonly ControlledPort[];
   /** Events waiting for a receive buffer, for each port. */
   readonly #waiting: Set<Saying>[];
+  /** Ports that the driver has been told of, the first ones; and whether it wants to be told. */
+  #added = 0;
+  #wantsPorts = false;
   /** Ports of which the driver has said PORT_READY. */
   readonly #ready = new Set<number>();
   #awaitingLink = false;
+  #unpublished = false;
   #stopped = false;
 
   constructor(
@@ -60,14 +66,21 @@ export class ConsoleControl {
     this.#ports = ports;
     this.#waiting = ports.map(() => new Set());
     this.#pump = new ChainPump(session, transmit, (chain) => this.#take(chain));
-    // What the driver said to the host before is not known. Asked anew, it says PORT_READY again, but not which ports
-    // are open: all count as open, as a driver drops what comes in by one that is not.
-    if (session.adopted) {
-      ports.forEach((port, id) => {
-        this.#want(id, EVENT.PORT_ADD);
-        port.setOpen(true, true);
-      });
-    }
+    if (session.adopted) this.#adopt(transmit);
+  }
+
+  /**
+   * What the driver was told is in the used indices; what it said is not known. So it is told again what may be told
+   * twice, and all its ports count as ready, and as open: a driver drops what comes in by one that is not.
+   */
+  #adopt(transmit: DeviceQueue): void {
+    // Its first message is DEVICE_READY. If it was not used, it is here again.
+    this.#wantsPorts = transmit.usedBefore > 0;
+    this.#added = Math.min(this.#receive.usedBefore, this.#ports.length);
+    this.#ports.forEach((port, id) => {
+      port.setOpen(true, true);
+      if (id < this.#added) this.#hear(id, port, EVENT.PORT_READY, 1);
+    });
   }
 
   /** Receive buffers were made available. */
@@ -102,7 +115,7 @@ export class ConsoleControl {
     const { id, event, value } = CONTROL.read(viewOf(chain.pushed));
     this.#pump.give(chain, 0);
     if (event === EVENT.DEVICE_READY) {
-      if (value === 1) this.#ports.forEach((_, port) => this.#want(port, EVENT.PORT_ADD));
+      if (value === 1) this.#wantsPorts = true;
     } else if (this.#ports[id] !== undefined) {
       this.#hear(id, this.#ports[id], event, value);
     }
@@ -131,25 +144,45 @@ export class ConsoleControl {
   /** Says what waits, as far as there are receive buffers. */
   #say(): void {
     if (this.#stopped) return;
-    let said = false;
     try {
-      for (let port = 0; port < this.#ports.length; port++) {
-        const waiting = this.#waiting[port]!;
-        for (const event of SAYING) {
-          if (!waiting.has(event)) continue;
-          const chain = this.#nextBuffer();
-          if (chain === undefined) return;
-          this.#fill(chain, message(port, event, this.#ports[port]!));
-          waiting.delete(event);
-          said = true;
-        }
-      }
+      if (this.#sayPorts()) this.#sayOfPorts();
     } catch (error) {
       this.#stopped = true;
       this.#pump.fail(error);
     } finally {
-      if (said) this.#receive.publish();
+      if (this.#unpublished) this.#receive.publish();
+      this.#unpublished = false;
     }
+  }
+
+  /** True when the driver knows of all ports. */
+  #sayPorts(): boolean {
+    while (this.#wantsPorts && this.#added < this.#ports.length) {
+      const id = this.#added;
+      if (!this.#sayOne(message(id, EVENT.PORT_ADD, this.#ports[id]!))) return false;
+      this.#added++;
+    }
+    return this.#added === this.#ports.length;
+  }
+
+  #sayOfPorts(): void {
+    for (let port = 0; port < this.#ports.length; port++) {
+      const waiting = this.#waiting[port]!;
+      for (const event of SAYING) {
+        if (!waiting.has(event)) continue;
+        if (!this.#sayOne(message(port, event, this.#ports[port]!))) return;
+        waiting.delete(event);
+      }
+    }
+  }
+
+  /** False when there is no buffer for it now. */
+  #sayOne(bytes: Uint8Array): boolean {
+    const chain = this.#nextBuffer();
+    if (chain === undefined) return false;
+    this.#fill(chain, bytes);
+    this.#unpublished = true;
+    return true;
   }
 
   #nextBuffer(): DescriptorChain | undefined {
@@ -175,7 +208,11 @@ export class ConsoleControl {
   }
 }
 
-function message(id: number, event: Saying, port: ControlledPort): Uint8Array {
+function message(
+  id: number,
+  event: Saying | typeof EVENT.PORT_ADD,
+  port: ControlledPort,
+): Uint8Array {
   const tail = event === EVENT.PORT_NAME
     ? new TextEncoder().encode(port.name)
     : event === EVENT.RESIZE

@@ -66,6 +66,7 @@ const INDEX_SIZE = 2;
 export class MirrorQueue implements DeviceQueue {
   readonly index: number;
   readonly size: number;
+  readonly usedBefore: number;
   readonly #requester: Requester;
   readonly #apertureBase: number;
   readonly #doorbell: number;
@@ -107,6 +108,7 @@ export class MirrorQueue implements DeviceQueue {
     }
     this.index = options.index;
     this.size = ring.size;
+    this.usedBefore = indices.used;
     this.#requester = options.requester;
     this.#apertureBase = options.apertureBase;
     this.#doorbell = options.registerBase + REGISTERS.doorbell.at + 4 * (options.slot + 1);

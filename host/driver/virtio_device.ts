@@ -24,6 +24,8 @@ export interface DescriptorChain {
 export interface DeviceQueue {
   readonly index: number;
   readonly size: number;
+  /** Chains that hosts before this one gave back, modulo 2^16; 0 in a session that is not adopted. */
+  readonly usedBefore: number;
   /** Next chain of the available ring, or undefined. @throws {DriverError} if it is malformed */
   pop(): DescriptorChain | undefined;
   /** True when `pop` would find a chain. */

@@ -146,23 +146,61 @@ Deno.test("ConsoleDevice has two queues for each port, and two for control", () 
   assertThrows(() => make(0), RangeError);
 });
 
-Deno.test("ConsoleDevice asks a driver that was served before anew, and takes its ports for open", async () => {
+/** A console of three ports whose driver earlier hosts served: so many messages came and went. */
+async function adopted(heard: number, said: number) {
   const tty = new Terminal("tty", { columns: 80, rows: 24 });
   const log = new Terminal("log");
-  await using console = new Console([{ backend: tty }, { backend: log, name: "log" }]);
+  const console = new Console([
+    { backend: tty },
+    { backend: log, name: "log" },
+    { backend: new Terminal("exec") },
+  ]);
   await console.reset();
   const { features, queueSizes } = console.device;
   const session = console.session = new FakeSession(queueSizes, features);
   session.adopted = true;
-  for (let i = 0; i < 8; i++) session.queues[2]!.add({ writable: 64 });
+  session.queues[2]!.usedBefore = heard;
+  session.queues[3]!.usedBefore = said;
+  for (let i = 0; i < 16; i++) session.queues[2]!.add({ writable: 64 });
   session.queues[0]!.add({ writable: 64 });
   console.device.start(session);
-  assertEquals(console.heard(), [portAdd(0), portAdd(1)]);
-  tty.type("hello");
-  assertEquals(console.input(0), "hello");
-  // What Linux answers to a port that it has.
-  console.say(...portReady(0));
-  assertEquals(console.heard().slice(2), [consolePort(0), portOpen(0, 1), resize(0, 80, 24)]);
+  return { console, tty, log };
+}
+const OF_PORTS = [
+  consolePort(0),
+  portOpen(0, 1),
+  resize(0, 80, 24),
+  portName(1, "log"),
+  portOpen(1, 1),
+  portOpen(2, 1),
+];
+
+for (
+  const { when, heard, said, adds, rest } of [
+    { when: "knows all ports", heard: 3, said: 1, adds: [], rest: OF_PORTS },
+    { when: "was told much", heard: 65_000, said: 9, adds: [], rest: OF_PORTS },
+    { when: "knows two ports", heard: 2, said: 1, adds: [portAdd(2)], rest: OF_PORTS.slice(0, 5) },
+    { when: "has asked in vain", heard: 0, said: 1, adds: [0, 1, 2].map(portAdd), rest: [] },
+    { when: "has not asked", heard: 0, said: 0, adds: [], rest: [] },
+  ]
+) {
+  Deno.test(`ConsoleDevice adds no port twice for a driver that was served before and ${when}`, async () => {
+    const { console, tty } = await adopted(heard, said);
+    await using _ = console;
+    assertEquals(console.heard(), [...adds, ...rest]);
+    tty.type("hello");
+    assertEquals(console.input(0), "hello", "its ports are taken for open");
+    console.say(...DEVICE_READY);
+    console.say(...portReady(2));
+    const added = console.heard().filter(([, , , , event]) => event === 1);
+    assertEquals(added, [0, 1, 2].slice(Math.min(heard, 3)).map(portAdd));
+    assertEquals(console.heard().at(-1), portOpen(2, 1));
+  });
+}
+
+Deno.test("ConsoleDevice hears of a driver that was served before whether its ports are open", async () => {
+  const { console, tty, log } = await adopted(3, 1);
+  await using _ = console;
   // One that was not open after all, and is opened now; and one that is closed.
   for (let i = 0; i < 2; i++) console.say(...portOpen(0, 1));
   console.say(...portOpen(1, 0));
@@ -207,6 +245,10 @@ Deno.test("ConsoleDevice says what it has to as receive buffers come, in order, 
     portOpen(0, 1),
     resize(0, 80, 24),
   ]);
+  // A port that exists is not added again.
+  console.buffers(2, 4);
+  console.say(...DEVICE_READY);
+  assertEquals(console.heard().length, 5);
 });
 
 Deno.test("ConsoleDevice waits with control messages while the link is full", async () => {

@@ -62,6 +62,8 @@ const DEFAULT_PIECE = 1024 * 1024;
 export class FakeQueue implements DeviceQueue {
   readonly index: number;
   readonly size: number;
+  /** Set before it is given to a device. */
+  usedBefore = 0;
   /** Largest place that `writeWith` hands out. */
   piece = DEFAULT_PIECE;
   /** Thrown by the next `pop`. */
