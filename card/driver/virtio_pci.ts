@@ -29,6 +29,7 @@ import { FeatureRegisters } from "./virtio_pci_features.ts";
 import { InterruptStatus } from "./virtio_pci_interrupt.ts";
 import { QueueRegisters } from "./virtio_pci_queue.ts";
 import type { VirtioPciEvents, VirtioPciOffer } from "./virtio_pci_types.ts";
+import { ConfigWindow } from "./virtio_pci_window.ts";
 
 const { COMMON_CFG, ISR, NO_VECTOR } = virtioPci;
 
@@ -68,6 +69,7 @@ export class VirtioPciFunction implements PciFunction {
   readonly #common = new DataView(new ArrayBuffer(COMMON_CFG.size));
   readonly #features: FeatureRegisters;
   readonly #interrupt = new InterruptStatus();
+  readonly #window: ConfigWindow;
   /** What the driver is shown as config_generation, and the offer's generation that it stands for. */
   #generation: number;
   #generationOf: number;
@@ -91,6 +93,19 @@ export class VirtioPciFunction implements PciFunction {
     this.#queues = offer.queueSizes.map((size) => new QueueRegisters(size));
     this.pciConfig = virtioPciConfig(offer.type, this.#map);
     this.barSize = this.#map.size;
+    this.#window = new ConfigWindow(this.pciConfig, this);
+  }
+
+  get pciWritable(): Uint8Array {
+    return this.#window.writable;
+  }
+
+  configRead(config: DataView, at: number, width: number): void {
+    this.#window.beforeRead(config, at, width);
+  }
+
+  configWrote(config: DataView, at: number, width: number): void {
+    this.#window.afterWrite(config, at, width);
   }
 
   /** The INTx line that the machine gave the function; before the OS runs. */

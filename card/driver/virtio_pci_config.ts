@@ -134,8 +134,7 @@ export function virtioPciConfig(type: number, bar: BarMap): Uint8Array {
   );
   add(CFG_TYPE.ISR, bar.isr, 0);
   if (bar.device.length > 0) add(CFG_TYPE.DEVICE, bar.device, 0);
-  // Required of every function (§4.1.4.9.1). It stays inert, which its length 0 says: configuration space is plain bytes
-  // to the machine, and who can reach an I/O BAR needs no detour.
+  // Required of every function (§4.1.4.9.1); where it leads is the driver's to say.
   add(CFG_TYPE.PCI, { offset: 0, length: 0 }, PCI_TAIL.size);
   return config;
 }

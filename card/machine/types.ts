@@ -30,6 +30,12 @@ export interface PciFunction {
   readonly pciConfig: Uint8Array;
   /** Bytes of BAR 0, a power of two. */
   readonly barSize: number;
+  /** Bits of configuration space, a byte for each, that software may write besides those of the header. */
+  readonly pciWritable?: Uint8Array;
+  /** Software is about to read `width` bytes at `at` of `config`, the live configuration space. Must not throw. */
+  configRead?(config: DataView, at: number, width: number): void;
+  /** It wrote there. Must not throw. */
+  configWrote?(config: DataView, at: number, width: number): void;
   read(offset: number, width: 1 | 2 | 4): number;
   write(offset: number, width: 1 | 2 | 4, value: number): void;
 }

@@ -8,17 +8,9 @@
  *
  * @module
  */
-import {
-  barFlags,
-  barMask,
-  le32,
-  PCI_COMMAND,
-  PCI_CONFIG_SIZE,
-  TYPE0_HEADER,
-  TYPE0_WRITABLE,
-  viewOf,
-} from "../../../protocol/mod.ts";
+import { barFlags, le32, PCI_COMMAND, TYPE0_HEADER, viewOf } from "../../../protocol/mod.ts";
 import { IntxPin } from "../intx.ts";
+import { writableBits, writeMasked } from "../pci_writable.ts";
 import type { InterruptLine, PciFunction } from "../types.ts";
 
 /** CONFIG_ADDRESS: bit 31 enable, 23:16 bus, 15:11 device, 10:8 function, 7:2 register. CONFIG_DATA: four bytes. */
@@ -56,6 +48,8 @@ export class PciBus {
     }
     const mask = writableBits(device);
     const view = viewOf(device.pciConfig);
+    const bar = { index: 0, kind: "io", prefetchable: false, size: device.barSize } as const;
+    le32.set(view, TYPE0_HEADER.at.bar0, barFlags(bar));
     let level = false;
     const pin = new IntxPin(view, {
       set: (asserted) => {
@@ -72,9 +66,11 @@ export class PciBus {
     if (port === CONFIG_ADDRESS && width === 4) return this.#address;
     const found = this.#configured(port);
     if (found) {
+      const { device, view } = found.slot;
+      device.configRead?.(view, found.at, width);
       let value = 0;
       for (let i = width - 1; i >= 0; i--) {
-        value = value * 256 + (found.slot.device.pciConfig[found.at + i] ?? 0xff);
+        value = value * 256 + (device.pciConfig[found.at + i] ?? 0xff);
       }
       return value;
     }
@@ -89,13 +85,10 @@ export class PciBus {
     }
     const found = this.#configured(port);
     if (found) {
-      const { device: { pciConfig }, mask, pin } = found.slot;
-      for (let i = 0; i < width && found.at + i < PCI_CONFIG_SIZE; i++) {
-        const bits = mask[found.at + i]!;
-        const byte = (value >>> (8 * i)) & bits;
-        pciConfig[found.at + i] = (pciConfig[found.at + i]! & ~bits) | byte;
-      }
+      const { device, view, mask, pin } = found.slot;
+      writeMasked(device.pciConfig, mask, found.at, width, value);
       pin.refresh();
+      device.configWrote?.(view, found.at, width);
       return;
     }
     const slot = this.#decode(port);
@@ -127,18 +120,4 @@ function base(slot: Slot): number {
 
 function decodes(slot: Slot): boolean {
   return (slot.device.pciConfig[TYPE0_HEADER.at.command]! & PCI_COMMAND.io_space) !== 0;
-}
-
-function writableBits(device: PciFunction): Uint8Array {
-  const mask = new Uint8Array(PCI_CONFIG_SIZE);
-  const view = viewOf(mask);
-  const at = TYPE0_HEADER.at;
-  mask[at.command] = TYPE0_WRITABLE.command & 0xff;
-  mask[at.command + 1] = TYPE0_WRITABLE.command >> 8;
-  mask[at.cache_line_size] = TYPE0_WRITABLE.cache_line_size;
-  mask[at.interrupt_line] = TYPE0_WRITABLE.interrupt_line;
-  const bar = { index: 0, kind: "io", prefetchable: false, size: device.barSize } as const;
-  le32.set(view, at.bar0, barMask(bar).low);
-  le32.set(viewOf(device.pciConfig), at.bar0, barFlags(bar));
-  return mask;
 }

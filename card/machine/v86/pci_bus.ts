@@ -5,7 +5,7 @@
  * interrupt may be raised, and memory written, from within it; raising one from a memory-mapped access would deliver it
  * in the middle of an instruction.
  *
- * - **Spec:** PCI Local Bus 3.0 §6.1 and §6.2.5.
+ * - **Spec:** PCI Local Bus 3.0 §3.2.2.3.2, §6.1 and §6.2.
  * - **Invariant:** no access of the card OS, however odd, throws here: it would end the CPU.
  *
  * @module
@@ -19,6 +19,7 @@ import {
   viewOf,
 } from "../../../protocol/mod.ts";
 import { IntxPin } from "../intx.ts";
+import { writableBits, writeMasked } from "../pci_writable.ts";
 import type { InterruptLine, PciFunction } from "../types.ts";
 import { IsaInterrupts } from "./isa_interrupts.ts";
 import type { Cpu, IoSpace, PciBus } from "./v86_types.ts";
@@ -33,13 +34,25 @@ const FIRST_PORT = 0xc000;
 const PORTS = 0x1_0000;
 /** INTA#. */
 const PIN_A = 1;
+/** CONFIG_DATA: four bytes. */
+const CONFIG_DATA = 0xcfc;
+
+/** One of our functions, and what the bus keeps of it. */
+interface Plugged {
+  readonly device: PciFunction;
+  /** Live configuration space. */
+  readonly config: Uint8Array;
+  readonly view: DataView;
+  readonly mask: Uint8Array;
+  readonly pin: IntxPin;
+}
 
 export class V86PciBus {
   readonly #io: IoSpace;
   readonly #pci: PciBus;
   readonly #interrupts: IsaInterrupts;
   /** By bus address, slot << 3. */
-  readonly #pins = new Map<number, IntxPin>();
+  readonly #plugged = new Map<number, Plugged>();
   #slot = FIRST_SLOT;
   #port = FIRST_PORT;
 
@@ -51,7 +64,8 @@ export class V86PciBus {
       this.#pci.device_spaces[slot << 3] = undefined;
       this.#pci.devices[slot << 3] = undefined;
     }
-    superviseWrites(this.#pci, this.#pins);
+    superviseReads(this.#io, this.#pci, this.#plugged);
+    superviseWrites(this.#pci, this.#plugged);
   }
 
   /** Bit n: ISA interrupt n is level-triggered. */
@@ -93,8 +107,15 @@ export class V86PciBus {
       pci_space: config,
       pci_bars: [{ size: barSize }],
     });
-    const pin = new IntxPin(new DataView(buffer), line);
-    this.#pins.set(id, pin);
+    const live = new DataView(buffer);
+    const pin = new IntxPin(live, line);
+    this.#plugged.set(id, {
+      device,
+      config: new Uint8Array(buffer),
+      view: live,
+      mask: writableBits(device),
+      pin,
+    });
     this.#slot++;
     this.#port = port + barSize;
     return pin;
@@ -124,25 +145,64 @@ function registerPorts(io: IoSpace, port: number, device: PciFunction): void {
 }
 
 /**
- * Sees to what the emulator's bus lacks: byte and word writes to a slot with nothing in it end the emulator, where a bus
- * lets them go by; and a 32-bit write to the command register is dropped.
+ * Configuration reads of our functions: as configuration space is at that moment, where the emulator answers with what it
+ * was when the address was written.
  */
-function superviseWrites(pci: PciBus, pins: ReadonlyMap<number, IntxPin>): void {
+function superviseReads(io: IoSpace, pci: PciBus, plugged: ReadonlyMap<number, Plugged>): void {
+  const read = (byte: number, width: number): number => {
+    const address = pci.pci_addr32[0]!;
+    const found = plugged.get((address >> 8) & 0xffff);
+    const at = address & 0xfc;
+    found?.device.configRead?.(found.view, at + byte, width);
+    let value = 0;
+    for (let i = byte + width - 1; i >= byte; i--) {
+      value = value << 8 | (found ? found.config[at + i]! : pci.pci_response[i]!);
+    }
+    return value;
+  };
+  for (let byte = 0; byte < 4; byte++) {
+    io.register_read(
+      CONFIG_DATA + byte,
+      pci,
+      () => read(byte, 1),
+      byte <= 2 ? () => read(byte, 2) : undefined,
+      byte === 0 ? () => read(0, 4) : undefined,
+    );
+  }
+}
+
+/**
+ * Sees to what the emulator's bus lacks: byte and word writes to a slot with nothing in it end the emulator, where a bus
+ * lets them go by; and all of configuration space can be written, where most of it is read-only.
+ */
+function superviseWrites(pci: PciBus, plugged: ReadonlyMap<number, Plugged>): void {
   const write8 = pci.pci_write8.bind(pci);
   const write16 = pci.pci_write16.bind(pci);
   const write32 = pci.pci_write32.bind(pci);
-  const then = (address: number, write: () => void): void => {
-    const id = (address >> 8) & 0xffff;
-    if (pci.device_spaces[id] === undefined) return;
-    write();
-    if ((address & 0xfc) === TYPE0_HEADER.at.command) pins.get(id)?.refresh();
+  const supervised = (width: number, write: (address: number, value: number) => void) => {
+    return (address: number, value: number): void => {
+      const id = (address >> 8) & 0xffff;
+      const found = plugged.get(id);
+      if (found !== undefined) writeFunction(found, address, width, value);
+      else if (pci.device_spaces[id] !== undefined) write(address, value);
+    };
   };
-  pci.pci_write8 = (address, value) => then(address, () => write8(address, value));
-  pci.pci_write16 = (address, value) => then(address, () => write16(address, value));
-  pci.pci_write32 = (address, value) =>
-    then(address, () => {
-      // The upper half is the status register, where a write clears error bits that no function here sets.
-      if ((address & 0xff) === TYPE0_HEADER.at.command) write16(address, value & 0xffff);
-      else write32(address, value);
-    });
+  const writeFunction = (found: Plugged, address: number, width: number, value: number): void => {
+    const { device, config, view, mask, pin } = found;
+    const at = address & 0xff;
+    const bar = TYPE0_HEADER.at.bar0;
+    if (at >= bar && at < bar + le32.size) {
+      // The ports move with it, which is the emulator's work; it knows only the whole register.
+      const register = config.slice();
+      writeMasked(register, mask, at, width, value);
+      write32((address & ~0xff) | bar, le32.get(viewOf(register), bar) | 0);
+      return;
+    }
+    writeMasked(config, mask, at, width, value);
+    pin.refresh();
+    device.configWrote?.(view, at, width);
+  };
+  pci.pci_write8 = supervised(1, write8);
+  pci.pci_write16 = supervised(2, write16);
+  pci.pci_write32 = supervised(4, write32);
 }

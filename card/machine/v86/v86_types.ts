@@ -50,6 +50,10 @@ export interface EmulatedPciDevice {
 }
 
 export interface PciBus {
+  /** [0]: the configuration address register. */
+  readonly pci_addr32: Int32Array;
+  /** The double word there, as it was when that register was written. */
+  readonly pci_response: Uint8Array;
   /** By bus << 8 | slot << 3; undefined where nothing is plugged. */
   readonly device_spaces: (Int32Array | undefined)[];
   readonly devices: (EmulatedPciDevice | undefined)[];
