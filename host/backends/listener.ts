@@ -110,7 +110,7 @@ export class ListenerBackend implements ConsoleBackend {
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         // A client that left before its turn, or no descriptor free now, which would come again at once and spin.
-        if (!(error instanceof Deno.errors.ConnectionAborted)) {
+        if (!leftAlready(error)) {
           await pause(ACCEPT_DELAY, this.#closing.signal);
         }
         continue;
@@ -183,6 +183,12 @@ export class ListenerBackend implements ConsoleBackend {
     await this.#accepting;
     await this.#serving;
   }
+}
+
+/** Linux gives out a connection that was reset, and then has no address for it. */
+function leftAlready(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.NotConnected;
 }
 
 function bracketed(hostname: string): string {

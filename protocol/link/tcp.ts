@@ -77,7 +77,7 @@ export interface TcpListener extends AsyncDisposable {
   readonly hostname: string;
   /** The real one, where 0 was asked for. */
   readonly port: number;
-  /** Next connection; undefined once the listener is closed. @throws {LinkError} */
+  /** Next connection that is still there; undefined once the listener is closed. @throws {LinkError} */
   accept(): Promise<Transport | undefined>;
   /** Idempotent. */
   close(): void;
@@ -104,11 +104,14 @@ export function listenTcp(hostname: string, port: number): TcpListener {
     hostname: listener.addr.hostname,
     port: listener.addr.port,
     async accept() {
-      try {
-        return new TcpTransport(await listener.accept());
-      } catch (error) {
-        if (closed) return undefined;
-        throw new LinkError(`Cannot accept connection: ${messageOf(error)}`, { cause: error });
+      for (;;) {
+        try {
+          return new TcpTransport(await listener.accept());
+        } catch (error) {
+          if (closed) return undefined;
+          if (leftAlready(error)) continue;
+          throw new LinkError(`Cannot accept connection: ${messageOf(error)}`, { cause: error });
+        }
       }
     },
     close,
@@ -118,6 +121,10 @@ export function listenTcp(hostname: string, port: number): TcpListener {
     },
   };
 }
+
+/** The peer reset the connection before its turn came: nothing is wrong here, and the next one may be honest. */
+const leftAlready = (error: unknown): boolean =>
+  error instanceof Deno.errors.NotConnected || error instanceof Deno.errors.ConnectionAborted;
 
 const addressText = (hostname: string, port: number): string =>
   hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;

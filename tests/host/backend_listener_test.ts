@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import FakeTimers from "@sinonjs/fake-timers";
 import { openLibc } from "../../host/backends/_libc.ts";
 import { ListenerBackend } from "../../host/backends/listener.ts";
 import { BackendError } from "../../protocol/mod.ts";
 import { ConsoleProbe } from "../support/console_probe.ts";
 import { missing } from "../support/needs.ts";
+import { resetConnection } from "../support/reset_connection.ts";
 
 const LOOPBACK = { transport: "tcp", hostname: "127.0.0.1", port: 0 } as const;
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -65,6 +67,22 @@ Deno.test("ListenerBackend serves the next client after one has left", async () 
   const probe = new ConsoleProbe(listener);
   for (const key of ["a", "b", "c"]) await typeUntilTaken(listener, probe, key);
   assertEquals(probe.text, "abc");
+});
+
+Deno.test("ListenerBackend waits for no timer after a client that was reset before its turn", async () => {
+  const clock = FakeTimers.install({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    await using listener = await ListenerBackend.open(LOOPBACK);
+    const { address } = listener;
+    assert(address.transport === "tcp");
+    await resetConnection(address.port);
+    const probe = new ConsoleProbe(listener);
+    using client = await connect(listener);
+    await client.write(bytesOf("x"));
+    await probe.until(() => probe.text === "x");
+  } finally {
+    clock.uninstall();
+  }
 });
 
 Deno.test("ListenerBackend offers the rest after resume()", async () => {

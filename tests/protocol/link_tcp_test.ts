@@ -9,6 +9,7 @@ import {
   listenTcp,
 } from "../../protocol/mod.ts";
 import { RecordingCompleter } from "../support/link_completer.ts";
+import { resetConnection } from "../support/reset_connection.ts";
 
 const never = new AbortController().signal;
 const digest = async (bytes: Uint8Array) =>
@@ -52,6 +53,17 @@ Deno.test("dialTcp() names the address when nobody listens", async () => {
     LinkError,
     `Cannot connect to 127.0.0.1:${free.port}`,
   );
+});
+
+Deno.test("a listener passes over connections that were reset before their turn", async () => {
+  await using listener = listenTcp("127.0.0.1", 0);
+  for (let n = 0; n < 3; n++) await resetConnection(listener.port);
+  await using near = await dialTcp("127.0.0.1", listener.port, never);
+  await using far = (await listener.accept())!;
+  await near.write(Uint8Array.of(7));
+  const byte = new Uint8Array(1);
+  await far.read(byte);
+  assertEquals(byte[0], 7);
 });
 
 Deno.test("listenTcp() names the address when it is taken", async () => {

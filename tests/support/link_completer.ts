@@ -26,6 +26,13 @@ export class RecordingCompleter implements Completer {
     }
   }
 
+  /** Resolves once `call` was made. */
+  async hears(call: string): Promise<void> {
+    while (!this.calls.includes(call)) {
+      await new Promise<void>((resolve) => this.#changed.push(resolve));
+    }
+  }
+
   memoryWrite(address: number, bytes: Uint8Array): void {
     this.#call(`write ${address} ${bytes.length}`);
     this.#check(address, bytes.length);

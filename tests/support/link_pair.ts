@@ -33,14 +33,16 @@ export interface LinkPairOptions {
     cardEnd: Transport,
     hostEnd: Transport,
   ) => [Transport, Transport];
+  /** Bytes of memory at each end. */
+  readonly memory?: number;
   /** What the host's program does with a fresh link, before anything is exchanged. */
   readonly onHost?: (host: Link) => void;
 }
 
 /** Resolves when the host has its link; the card's may not be up yet. */
 export async function linkPair(options: LinkPairOptions = {}): Promise<LinkPair> {
-  const cardCompleter = new RecordingCompleter();
-  const hostCompleter = new RecordingCompleter();
+  const cardCompleter = new RecordingCompleter(options.memory);
+  const hostCompleter = new RecordingCompleter(options.memory);
   const cardStatus: LinkStatus[] = [];
   const hostStatus: LinkStatus[] = [];
   const made = Promise.withResolvers<Link>();
