@@ -2,7 +2,7 @@
  * How fast a bare link is: 4 KiB memory reads over loopback TCP between two processes, at depth 1 and 32, and the
  * data path's own pattern, a posted request answered by a posted write.
  *
- *     deno run --allow-net --allow-run --allow-read tests/bench/link_ping.ts [seconds per row]
+ *     deno run --allow-net --allow-run=deno --allow-read tests/bench/link_ping.ts [seconds per row]
  *
  * At depth 1 the figure is mostly the price of waking the other process, and has two values by where the scheduler
  * puts the two: run it a few times.
@@ -86,7 +86,7 @@ async function main(seconds: number): Promise<void> {
     accept: () => ({ completer: completer((a) => waiting[a]!.resolve()) }),
     onLink: up.resolve,
   });
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command("deno", {
     args: ["run", "--allow-net", import.meta.filename!, "--child", String(listener.port)],
   }).spawn();
   const served = server.serve((await listener.accept())!);

@@ -9,7 +9,7 @@ import { CommandError, EXIT, parseOptions, runMain } from "../../scripts/cli/mod
 import { block } from "./block.ts";
 import { boot } from "./boot.ts";
 import { type Benchmark, type Section, table } from "./figures.ts";
-import { link } from "./link.ts";
+import { link, resume } from "./link.ts";
 import { linuxDisk } from "./linux_disk.ts";
 import { net } from "./net.ts";
 import { roundTrips } from "./round_trips.ts";
@@ -20,6 +20,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   "linux-disk": linuxDisk,
   block,
   link,
+  resume,
   net,
 };
 const NAMES = Object.keys(BENCHMARKS).join(", ");
