@@ -92,22 +92,48 @@ export async function fingerprintOf(certificate: Uint8Array<ArrayBuffer>): Promi
 
 /**
  * Takes an identity out of the PEM text that {@linkcode identityText} made.
- * @throws {RangeError} if key or certificate is not in it
+ * @throws {RangeError} if key or certificate is not in it, is damaged, or does not belong to the other
  */
 export async function parseIdentity(text: string): Promise<Identity> {
-  const block = (label: string): [string, string] => {
+  const block = (label: string): [string, Uint8Array<ArrayBuffer>] => {
     const match = new RegExp(`-----BEGIN ${label}-----([^-]+)-----END ${label}-----`).exec(text);
     if (!match) throw new RangeError(`Cannot read identity: found no ${label}`);
-    return [match[0] + "\n", match[1]!];
+    try {
+      return [match[0] + "\n", Uint8Array.fromBase64(match[1]!)];
+    } catch (cause) {
+      throw new RangeError(`Cannot read identity: its ${label} is not base64`, { cause });
+    }
   };
-  const [key] = block("PRIVATE KEY");
-  const [certificate, base64] = block("CERTIFICATE");
+  const [key, keyBytes] = block("PRIVATE KEY");
+  const [certificate, bytes] = block("CERTIFICATE");
+  // TLS would find out as well, but at each connection anew, and in words that name neither file nor remedy.
+  if (!isWholeSequence(bytes)) {
+    throw new RangeError("Cannot read identity: its CERTIFICATE is cut short or damaged");
+  }
+  if (!contains(bytes, await publicPoint(keyBytes))) {
+    throw new RangeError("Cannot read identity: its CERTIFICATE is of another PRIVATE KEY");
+  }
+  return { key, certificate, fingerprint: await fingerprintOf(bytes) };
+}
+
+/** The uncompressed point (SEC 1 §2.3.3) that goes with a P-256 key in PKCS #8. @throws {RangeError} if it is none */
+async function publicPoint(pkcs8: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   try {
-    return { key, certificate, fingerprint: await fingerprintOf(Uint8Array.fromBase64(base64)) };
-  } catch (error) {
-    throw new RangeError("Cannot read identity: its certificate is not base64", { cause: error });
+    const key = await crypto.subtle.importKey("pkcs8", pkcs8, ALGORITHM, true, ["sign"]);
+    const { x, y } = await crypto.subtle.exportKey("jwk", key);
+    const coordinate = (text = "") => Uint8Array.fromBase64(text, { alphabet: "base64url" });
+    return Uint8Array.of(4, ...coordinate(x), ...coordinate(y));
+  } catch (cause) {
+    throw new RangeError("Cannot read identity: its PRIVATE KEY is no P-256 key", { cause });
   }
 }
+
+/** One DER sequence, as long as it says, in the form that {@linkcode der} gives a certificate. */
+const isWholeSequence = (bytes: Uint8Array): boolean =>
+  bytes[0] === SEQUENCE && bytes[1] === 0x82 && bytes.length === 4 + (bytes[2]! << 8 | bytes[3]!);
+
+const contains = (bytes: Uint8Array, part: Uint8Array): boolean =>
+  bytes.some((_, at) => part.every((byte, i) => byte === bytes[at + i]));
 
 /** Key and certificate as one PEM text. */
 export const identityText = (identity: Identity): string => identity.key + identity.certificate;

@@ -4,10 +4,14 @@
  * `identity.pem` holds key and certificate and is this user's alone. `trusted.json` holds the fingerprints that pairing
  * stored; a line taken out of it is a peer that is trusted no more, from its next connection on.
  *
+ * Both are written beside their place and put there whole, so that whoever is stopped half-way, or comes second, leaves
+ * nothing half-written; and neither is believed if another user could have put it there (`private_files.ts`).
+ *
  * @module
  */
 import { type Identity, identityText, makeIdentity, parseIdentity } from "../../protocol/mod.ts";
 import { CommandError, EXIT } from "./errors.ts";
+import { lockFolder, readPrivate, writeDraft } from "./private_files.ts";
 
 /** A peer in `trusted.json`. */
 export interface TrustedPeer {
@@ -32,25 +36,28 @@ export function configFolder(): string {
   return `${base}/knightsbridge`;
 }
 
-/** The identity in `folder`, made if there is none. @throws {CommandError} others may read the key, or it is none */
+/** The identity in `folder`, made if there is none. @throws {CommandError} it is none, or not this user's alone */
 export async function machineIdentity(folder: string = configFolder()): Promise<Identity> {
   const path = `${folder}/identity.pem`;
   const known = await readIdentity(path);
   if (known) return known;
-  const made = await makeIdentity();
+  let draft: string | undefined;
   try {
+    const text = identityText(await makeIdentity());
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    // Linked into place whole: of two that come first at once, one's identity becomes both's.
-    const draft = `${path}.${crypto.randomUUID()}`;
-    await Deno.writeTextFile(draft, identityText(made), { createNew: true, mode: 0o600 });
+    draft = await writeDraft(path, text);
+    // Of two that come first at once, one's identity becomes both's: a link, unlike a rename, takes nobody's place.
     await Deno.link(draft, path).catch((error) => {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     });
-    await Deno.remove(draft);
   } catch (error) {
     throw unusable("make", path, error);
+  } finally {
+    if (draft !== undefined) await Deno.remove(draft).catch(() => {});
   }
-  return await readIdentity(path) ?? made;
+  const made = await readIdentity(path);
+  if (made) return made;
+  throw unusable("make", path, "something is in its place that leads nowhere; remove it");
 }
 
 /**
@@ -70,11 +77,12 @@ export async function plainIdentity({ key }: Pick<Identity, "key">): Promise<Uin
 export async function trustedPeers(folder: string = configFolder()): Promise<TrustedPeer[]> {
   const path = `${folder}/trusted.json`;
   try {
-    const { peers } = JSON.parse(await Deno.readTextFile(path));
+    const text = await readPrivate(path, "changed by others");
+    if (text === undefined) return [];
+    const { peers } = JSON.parse(text) ?? {};
     if (Array.isArray(peers) && peers.every(isPeer)) return peers;
     throw new SyntaxError('wanted {"peers": [{"role", "name", "fingerprint"}, ...]}');
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
     throw unusable("read", path, error);
   }
 }
@@ -84,20 +92,22 @@ export async function trustPeer(
   peer: TrustedPeer,
   folder: string = configFolder(),
 ): Promise<void> {
-  const others = (await trustedPeers(folder)).filter(({ role, fingerprint }) =>
-    role !== peer.role || fingerprint !== peer.fingerprint
-  );
   const path = `${folder}/trusted.json`;
+  let draft: string | undefined;
   try {
-    const draft = `${path}.${crypto.randomUUID()}`;
-    await Deno.writeTextFile(
-      draft,
-      `${JSON.stringify({ peers: [...others, peer] }, undefined, 2)}\n`,
-      { mode: 0o600 },
+    // Two pairings at once: the second must see what the first wrote.
+    using _lock = await lockFolder(folder);
+    const others = (await trustedPeers(folder)).filter(({ role, fingerprint }) =>
+      role !== peer.role || fingerprint !== peer.fingerprint
     );
+    const text = `${JSON.stringify({ peers: [...others, peer] }, undefined, 2)}\n`;
+    draft = await writeDraft(path, text);
     await Deno.rename(draft, path);
+    draft = undefined;
   } catch (error) {
     throw unusable("write", path, error);
+  } finally {
+    if (draft !== undefined) await Deno.remove(draft).catch(() => {});
   }
 }
 
@@ -111,19 +121,10 @@ export const trusts =
 
 async function readIdentity(path: string): Promise<Identity | undefined> {
   try {
-    const { mode } = await Deno.stat(path);
-    if (mode !== null && mode & 0o077) {
-      throw new CommandError(
-        EXIT.resource,
-        `Cannot use identity ${path}: others may read its key (mode ${
-          (mode & 0o777).toString(8)
-        }); if nobody did, "chmod 600 ${path}", else remove it and pair anew`,
-      );
-    }
-    return await parseIdentity(await Deno.readTextFile(path));
+    const text = await readPrivate(path, "read by others");
+    return text === undefined ? undefined : await parseIdentity(text);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error instanceof CommandError ? error : unusable("read", path, error);
+    throw unusable("use", path, error);
   }
 }
 
@@ -134,7 +135,7 @@ function isPeer(value: unknown): value is TrustedPeer {
 }
 
 const unusable = (act: string, path: string, error: unknown): CommandError =>
-  new CommandError(
+  error instanceof CommandError ? error : new CommandError(
     EXIT.resource,
     `Cannot ${act} ${path}: ${error instanceof Error ? error.message : error}`,
     { cause: error },

@@ -38,3 +38,45 @@ Deno.test("parseIdentity() reads what identityText() wrote, and refuses half of 
     "not base64",
   );
 });
+
+Deno.test("parseIdentity() refuses what TLS could not use: cut short, of two halves, of another kind", async () => {
+  const [identity, other] = await Promise.all([makeIdentity(), makeIdentity()]);
+  const text = identityText(identity);
+  // The last byte is a line end, which nobody needs.
+  for (let length = 0; length < text.length - 1; length += 7) {
+    await assertRejects(() => parseIdentity(text.slice(0, length)), RangeError, "Cannot read ");
+  }
+  await assertRejects(
+    () => parseIdentity(other.key + identity.certificate),
+    RangeError,
+    "its CERTIFICATE is of another PRIVATE KEY",
+  );
+  // Lines lost from the middle of a block: still base64, but not what it was.
+  const lines = text.split("\n");
+  for (const [line, what] of [[1, "PRIVATE KEY"], [8, "CERTIFICATE"]] as const) {
+    await assertRejects(
+      () => parseIdentity(lines.toSpliced(line, 1).join("\n")),
+      RangeError,
+      `its ${what} is `,
+    );
+  }
+  const rsa = await crypto.subtle.generateKey(
+    {
+      name: "RSA-PSS",
+      modulusLength: 2048,
+      publicExponent: Uint8Array.of(1, 0, 1),
+      hash: "SHA-256",
+    },
+    true,
+    ["sign", "verify"],
+  );
+  const key = new Uint8Array(await crypto.subtle.exportKey("pkcs8", rsa.privateKey)).toBase64();
+  await assertRejects(
+    () =>
+      parseIdentity(
+        `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n${identity.certificate}`,
+      ),
+    RangeError,
+    "its PRIVATE KEY is no P-256 key",
+  );
+});
