@@ -181,6 +181,26 @@ Deno.test("a card without a certificate is refused, and so is one that hangs up"
   assertEquals(await accepted, undefined);
 });
 
+Deno.test("strangers who connect and say nothing keep nobody out: the oldest goes, counted", async () => {
+  const { listener, refusals } = hostListener();
+  const accepted = listener.accept();
+  const { hostname, port } = listener;
+  const strangers: Deno.TcpConn[] = [];
+  for (let i = 0; i < 64; i++) strangers.push(await Deno.connect({ hostname, port }));
+  await using card = await dialAs(CARD, port);
+  await using host = (await accepted)!;
+  assertEquals([host.fingerprint, card.fingerprint], [CARD.fingerprint, HOST.fingerprint]);
+  assertEquals(await strangers[0]!.read(new Uint8Array(1)).catch(() => null), null);
+  const { port: first } = strangers[0]!.localAddr;
+  await eventually(() => refusals.length === 1);
+  assertEquals(
+    refusals[0]!.text,
+    `Cannot wait for 127.0.0.1:${first}: 64 others connected before it had shown its certificate`,
+  );
+  listener.close();
+  for (const stranger of strangers) stranger.close();
+});
+
 Deno.test("nobody is trusted while the list of the trusted cannot be read", async () => {
   const unreadable = () => {
     throw new Error("Cannot read the list");
@@ -209,15 +229,9 @@ Deno.test({
   for (const [key, enters] of [["genuine", true], ["impostor", false]] as const) {
     const { listener, refusals } = hostListener();
     const accepted = listener.accept();
-    const client = new Deno.Command("openssl", {
-      args: [
-        ...["s_client", "-quiet", "-tls1_3", "-connect", `127.0.0.1:${listener.port}`],
-        ...["-cert", `${folder.path}/certificate`, "-key", `${folder.path}/${key}`],
-      ],
-      stdin: "piped",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
+    await using client = openssl(folder.path, key, [
+      ...["s_client", "-quiet", "-tls1_3", "-connect", `127.0.0.1:${listener.port}`],
+    ]);
     if (enters) {
       await using host = (await accepted)!;
       assertEquals(host.fingerprint, CARD.fingerprint);
@@ -226,8 +240,7 @@ Deno.test({
       assertEquals(refusals[0]!.fingerprint, undefined);
     }
     listener.close();
-    await client.stdin.close().catch(() => {});
-    await client.status;
+    await client.ended();
   }
 });
 
@@ -237,25 +250,42 @@ Deno.test({
 }, async () => {
   await using folder = await keyFolder(HOST);
   for (const [key, enters] of [["genuine", true], ["impostor", false]] as const) {
-    const server = new Deno.Command("openssl", {
-      args: [
-        ...["s_server", "-tls1_3", "-accept", "127.0.0.1:0", "-verify", "1"],
-        ...["-cert", `${folder.path}/certificate`, "-key", `${folder.path}/${key}`],
-      ],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    const stdout = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    let said = "";
-    while (!/ACCEPT \S+:(\d+)/.test(said)) said += (await stdout.read()).value;
-    const port = Number(/ACCEPT \S+:(\d+)/.exec(said)![1]);
+    await using server = openssl(folder.path, key, [
+      ...["s_server", "-tls1_3", "-accept", "127.0.0.1:0", "-verify", "1"],
+    ]);
+    const port = await server.port();
     if (enters) (await dialAs(CARD, port)).close();
     else await assertRejects(() => dialAs(CARD, port), LinkError, "Cannot agree on TLS");
-    server.kill();
-    await stdout.cancel();
-    await server.stdin.close().catch(() => {});
-    await server.status;
+  }
+});
+
+Deno.test({
+  name: "TLS 1.2 is refused, by the host and by the card, whoever offers it",
+  ignore: noOpenssl,
+}, async () => {
+  await using hostFolder = await keyFolder(HOST);
+  await using cardFolder = await keyFolder(CARD);
+  for (const [version, enters] of [["-tls1_3", true], ["-tls1_2", false]] as const) {
+    {
+      const { listener, refusals } = hostListener();
+      const accepted = listener.accept();
+      await using client = openssl(cardFolder.path, "genuine", [
+        ...["s_client", "-quiet", version, "-connect", `127.0.0.1:${listener.port}`],
+      ]);
+      let entered: TlsTransport | undefined;
+      void accepted.then((transport) => entered = transport);
+      await eventually(() => entered !== undefined || refusals.length === 1);
+      assertEquals(entered !== undefined, enters, version);
+      entered?.close();
+      listener.close();
+      await client.ended();
+    }
+    await using server = openssl(hostFolder.path, "genuine", [
+      ...["s_server", version, "-accept", "127.0.0.1:0", "-verify", "1"],
+    ]);
+    const port = await server.port();
+    if (enters) (await dialAs(CARD, port)).close();
+    else await assertRejects(() => dialAs(CARD, port), LinkError, "Cannot agree on TLS");
   }
 });
 
@@ -365,6 +395,40 @@ async function keyFolder(
   await Deno.writeTextFile(`${path}/genuine`, identity.key);
   await Deno.writeTextFile(`${path}/impostor`, impostorKey(identity));
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+/** OpenSSL as the other end, with the certificate in `folder` and one of its keys. */
+function openssl(folder: string, key: "genuine" | "impostor", args: readonly string[]) {
+  const child = new Deno.Command("openssl", {
+    args: [...args, "-cert", `${folder}/certificate`, "-key", `${folder}/${key}`],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const stdout = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const ended = async () => {
+    await child.stdin.close().catch(() => {});
+    await stdout.cancel();
+    await child.status;
+  };
+  return {
+    /** Where a server listens, once it does. */
+    async port(): Promise<number> {
+      let said = "";
+      while (!/ACCEPT \S+:(\d+)/.test(said)) said += (await stdout.read()).value;
+      return Number(/ACCEPT \S+:(\d+)/.exec(said)![1]);
+    },
+    /** Resolves when it has ended by itself, as it does when nothing more is to be said to it. */
+    ended,
+    async [Symbol.asyncDispose]() {
+      try {
+        child.kill();
+      } catch {
+        // It has ended.
+      }
+      await ended();
+    },
+  };
 }
 
 /** Waits turn by turn for what comes from the network; the test's time limit is the bound. */
