@@ -6,6 +6,7 @@
 import {
   dialTcp,
   dialTls,
+  isLoopback,
   LinkError,
   pairAsCard,
   postText,
@@ -16,6 +17,7 @@ import {
   CommandError,
   EXIT,
   hostAndPort,
+  INSECURE,
   machineIdentity,
   parseOptions,
   plainIdentity,
@@ -151,6 +153,9 @@ await runMain("card", async () => {
   const secure = usesTls(hostname, options);
   if (secure) await requirePaired(`connect to ${hostname}`, "host");
   const identity = secure ? await machineIdentity() : undefined;
+  if (!secure && !isLoopback(hostname)) {
+    tell(options.json ? JSON.stringify({ type: "insecure", text: INSECURE }) : `card: ${INSECURE}`);
+  }
 
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

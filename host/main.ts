@@ -5,6 +5,7 @@
  */
 import {
   BackendError,
+  isLoopback,
   LinkError,
   listenTcp,
   listenTls,
@@ -18,6 +19,7 @@ import {
   CommandError,
   EXIT,
   hostAndPort,
+  INSECURE,
   machineIdentity,
   type OptionValues,
   parseOptions,
@@ -177,7 +179,8 @@ async function run(options: Options): Promise<number> {
     report: (error) => say({ type: "backend", error }, String((error as Error).message ?? error)),
   });
   const images = await chooseImages(options, opened);
-  const refusals = new RefusalLog();
+  const refusals = new RefusalLog(say);
+  const onRefused = (refusal: Refusal) => refusals.note(refusal);
   const identity = secure ? await machineIdentity() : undefined;
   const listener = identity
     ? listenTls(listen.hostname, listen.port, { identity, trusts: trusts("card"), onRefused })
@@ -195,30 +198,25 @@ async function run(options: Options): Promise<number> {
     { type: "listening", hostname, port, secure },
     `listening on ${hostname}:${port}${secure ? ", encrypted, for paired cards" : ""}`,
   );
+  if (!secure && !isLoopback(hostname)) say({ type: "insecure", text: INSECURE }, INSECURE);
   for (const name of opened.consoles) say({ type: "console", name }, `console on ${name}`);
   if (options.exec !== undefined) {
     void exec(opened, options.exec, (text) => say({ type: "waiting", text }, text))
       .then(end.resolve, end.reject);
   }
   const status = await end.promise;
-  if (refusals.count > 0) {
-    const { count } = refusals;
-    say({ type: "refusals", count }, `turned ${count} connections away`);
-  }
+  refusals.sumUp();
   leaving = true;
   if (host.card?.state === "online" && host.linkUp) {
     await shutDown(host.card, { timeout: SHUTDOWN_TIMEOUT, signal: hurry.signal });
   }
   return status;
 
-  function onRefused(refusal: Refusal): void {
-    if (!refusals.note(refusal, "identity")) return;
-    const event = { type: "refused", reason: "identity", ...refusal, count: refusals.count };
-    say(event, `refused ${refusal.peer}: ${refusal.text}`);
-  }
-
   function onEvent(event: HostEvent): void {
-    if (event.type !== "refused" || refusals.note(event, event.reason)) say(event, lineOf(event));
+    if (event.type === "refused") {
+      return refusals.note({ ...event, fingerprint: undefined }, event.reason);
+    }
+    say(event, lineOf(event));
     // Nobody waits for a card OS that cannot be heard: a host that ends, ends.
     if (event.type === "link" && event.status.type === "lost" && leaving) hurry.abort();
     if (event.type === "card" && event.event.type === "state" && event.event.state === "online") {
@@ -247,12 +245,14 @@ async function pair(
 ): Promise<number> {
   const identity = await machineIdentity();
   const offer = new PairingOffer(identity.fingerprint, PAIRING_TIMEOUT);
-  await using listener = listenTls(hostname, port, { identity, trusts: () => true });
+  const say = (event: object, line: string) => tell(json ? jsonOf(event) : `host: ${line}`);
+  const refusals = new RefusalLog(say);
+  const onRefused = (refusal: Refusal) => refusals.note(refusal);
+  await using listener = listenTls(hostname, port, { identity, trusts: () => true, onRefused });
   const { code } = offer;
   // Nobody connects to "all addresses".
   const where = /^[0.:]+$/.test(listener.hostname) ? "HOST" : listener.hostname;
   const address = `${where.includes(":") ? `[${where}]` : where}:${listener.port}`;
-  const say = (event: object, line: string) => tell(json ? jsonOf(event) : `host: ${line}`);
   say(
     { type: "pairing", hostname: listener.hostname, port: listener.port, code },
     `to pair, within ${PAIRING_TIMEOUT / 60_000} minutes on the card: ` +
@@ -264,7 +264,7 @@ async function pair(
       offer,
       timeout: PAIRING_TIMEOUT,
       store: ({ peer, fingerprint }) => trustPeer({ role: "card", name: peer, fingerprint }),
-      onPassed: (peer, error) => say({ type: "passed", peer, error }, `${peer}: ${error.message}`),
+      onPassed: (card, error) => onRefused({ ...card, text: error.message }),
     });
     say({ type: "paired", peer, fingerprint }, `paired with the card at ${peer}, ${fingerprint}`);
     return EXIT.ok;
@@ -273,6 +273,8 @@ async function pair(
     throw new CommandError(EXIT.refused, `${error.message}; start again for a new code`, {
       cause: error,
     });
+  } finally {
+    refusals.sumUp();
   }
 }
 

@@ -8,23 +8,32 @@ import type { GoodbyeReason, Refusal } from "../../protocol/mod.ts";
 /** Peers remembered; beyond these strangers are only counted, as an attacker has as many names as he likes. */
 const MAX_REMEMBERED = 256;
 
+/** Tells an operator: as an event, and as a line. */
+export type Say = (event: object, line: string) => void;
+
 export class RefusalLog {
+  readonly #say: Say;
   readonly #seen = new Set<string>();
   #count = 0;
 
-  get count(): number {
-    return this.#count;
+  constructor(say: Say) {
+    this.#say = say;
   }
 
-  /** Counts it; true if it is the first time that `reason` is told of this peer, by certificate or else by address. */
-  note(
-    { peer, fingerprint }: Pick<Refusal, "peer"> & Partial<Refusal>,
-    reason: GoodbyeReason,
-  ): boolean {
+  /** Counts it; tells of this peer, by certificate or else by address, once for each reason. */
+  note(refusal: Refusal, reason: GoodbyeReason = "identity"): void {
+    const { peer, fingerprint, text } = refusal;
     this.#count++;
-    const key = `${fingerprint ?? peer.replace(/:\d+$/, "")} ${reason}`;
-    if (this.#seen.has(key) || this.#seen.size >= MAX_REMEMBERED) return false;
+    const key = `${reason} ${fingerprint ?? peer.replace(/:\d+$/, "")}`;
+    if (this.#seen.has(key) || this.#seen.size >= MAX_REMEMBERED) return;
     this.#seen.add(key);
-    return true;
+    const event = { type: "refused", reason, ...refusal, count: this.#count };
+    this.#say(event, `refused ${peer}: ${reason}, ${text}`);
+  }
+
+  /** Tells how many there were, if any. */
+  sumUp(): void {
+    const count = this.#count;
+    if (count > 0) this.#say({ type: "refusals", count }, `turned ${count} connections away`);
   }
 }

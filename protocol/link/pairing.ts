@@ -57,7 +57,7 @@ export class PairingOffer {
   readonly #fingerprint: string;
   readonly #secret: Uint8Array<ArrayBuffer>;
   readonly #expires: number;
-  #used = false;
+  #usedBy: TlsTransport | undefined;
 
   /** `fingerprint` is the host's own; the code is good for `lifetime` ms. */
   constructor(fingerprint: string, lifetime: number) {
@@ -69,7 +69,12 @@ export class PairingOffer {
 
   /** The code was tried, rightly or wrongly: it pairs nobody any more. */
   get used(): boolean {
-    return this.#used;
+    return this.#usedBy !== undefined;
+  }
+
+  /** It was tried on this connection: what comes of that is what comes of the offer. */
+  usedBy(transport: TlsTransport): boolean {
+    return this.#usedBy === transport;
   }
 
   /**
@@ -84,7 +89,7 @@ export class PairingOffer {
   ): Promise<void> {
     try {
       const proof = await readProof(transport, "card");
-      this.#take();
+      this.#take(transport);
       const ends = { host: this.#fingerprint, card: transport.fingerprint };
       if (!await verify(this.#secret, "card", ends, proof)) {
         throw new ProtocolError("identity", "Cannot pair: the code is wrong, and is now void");
@@ -99,14 +104,12 @@ export class PairingOffer {
   }
 
   /** Uses the code up, before it is known whether it was right. */
-  #take(): void {
-    const why = this.#used
-      ? "was used already"
-      : performance.now() >= this.#expires
-      ? "has expired"
-      : undefined;
-    this.#used = true;
-    if (why) throw new ProtocolError("identity", `Cannot pair: the code ${why}`);
+  #take(transport: TlsTransport): void {
+    if (this.#usedBy) throw new ProtocolError("identity", "Cannot pair: the code was used already");
+    this.#usedBy = transport;
+    if (performance.now() >= this.#expires) {
+      throw new ProtocolError("identity", "Cannot pair: the code has expired");
+    }
   }
 }
 

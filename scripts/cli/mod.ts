@@ -33,6 +33,6 @@ export {
   wholeNumber,
 } from "./options.ts";
 export { megabytes, withProgress } from "./progress.ts";
-export { requirePaired, SECURITY_OPTIONS, usesTls } from "./security.ts";
+export { INSECURE, requirePaired, SECURITY_OPTIONS, usesTls } from "./security.ts";
 export { spawnTask } from "./tasks.ts";
 export { tell } from "./tell.ts";

@@ -7,6 +7,11 @@ import { isLoopback } from "../../protocol/mod.ts";
 import { CommandError, EXIT } from "./errors.ts";
 import { type TrustedPeer, trustedPeers } from "./identity.ts";
 
+/** What a link that is not encrypted means, for people. */
+export const INSECURE =
+  "not encrypted: who is on the network between can read and change everything, " +
+  "and whoever reaches the host's port can be the card";
+
 /** The options of both commands. */
 export const SECURITY_OPTIONS = {
   secure: { kind: "flag", help: "Encrypt on loopback too." },

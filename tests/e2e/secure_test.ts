@@ -78,7 +78,17 @@ Deno.test("beyond loopback a host listens encrypted or not at all, and --insecur
   assertEquals(await unpaired.ended, EXIT.resource);
   assertMatch(unpaired.lines.at(-1)!, /^host: Cannot listen on 0\.0\.0\.0: .* trusts no card yet/);
   await using plain = await host("host", ...everywhere, "--insecure");
-  assertMatch(await plain.line(/listening/), /^host: listening on 0\.0\.0\.0:\d+$/);
+  const listening = await plain.line(/listening/);
+  assertMatch(listening, /^host: listening on 0\.0\.0\.0:\d+$/);
+  // Whoever asked for it is told what that means.
+  await plain.line(/^host: not encrypted: who is on the network between can read and change/);
+  // Not loopback by its text, though it is: every name but localhost may be anywhere.
+  await using card = await machine(folder.path, "card")(
+    ...["card", "--connect", `0.0.0.0:${portOf(listening.slice(8))}`, "--insecure"],
+    ...["--machine", "diag"],
+  );
+  await card.line(/^card: not encrypted: who is on the network between can read and change/);
+  await card.line(/^card: connected to /);
 });
 
 Deno.test("a key that others may read stops host, card and keygen", async () => {

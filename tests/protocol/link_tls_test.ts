@@ -181,26 +181,6 @@ Deno.test("a card without a certificate is refused, and so is one that hangs up"
   assertEquals(await accepted, undefined);
 });
 
-Deno.test("strangers who connect and say nothing keep nobody out: the oldest goes, counted", async () => {
-  const { listener, refusals } = hostListener();
-  const accepted = listener.accept();
-  const { hostname, port } = listener;
-  const strangers: Deno.TcpConn[] = [];
-  for (let i = 0; i < 64; i++) strangers.push(await Deno.connect({ hostname, port }));
-  await using card = await dialAs(CARD, port);
-  await using host = (await accepted)!;
-  assertEquals([host.fingerprint, card.fingerprint], [CARD.fingerprint, HOST.fingerprint]);
-  assertEquals(await strangers[0]!.read(new Uint8Array(1)).catch(() => null), null);
-  const { port: first } = strangers[0]!.localAddr;
-  await eventually(() => refusals.length === 1);
-  assertEquals(
-    refusals[0]!.text,
-    `Cannot wait for 127.0.0.1:${first}: 64 others connected before it had shown its certificate`,
-  );
-  listener.close();
-  for (const stranger of strangers) stranger.close();
-});
-
 Deno.test("nobody is trusted while the list of the trusted cannot be read", async () => {
   const unreadable = () => {
     throw new Error("Cannot read the list");
