@@ -87,6 +87,8 @@ Deno.test("pairOnce() holds a few connections, of which the oldest goes, and non
     one.close();
   }
   assertEquals(passed.length, 17);
+  // They were closed, and did not end by themselves when their time was over.
+  assertEquals(passed.filter((text) => text.includes("it said nothing for")), []);
   listener.close();
 });
 
