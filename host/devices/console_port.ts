@@ -147,9 +147,10 @@ export class ConsolePort {
       );
     }
     const bytes = queue.fetch(chain, session.signal);
-    const done = bytes instanceof Uint8Array
-      ? this.#write(bytes.slice())
-      : this.#hold(bytes.then((fetched) => this.backend.write(fetched)), session.signal);
+    const done = bytes instanceof Uint8Array ? this.#write(bytes.slice()) : this.#hold(
+      bytes.then((fetched) => this.backend.write(fetched), (cause) => pump.fail(cause)),
+      session.signal,
+    );
     if (done === undefined) pump.give(chain, 0);
     else void done.then(() => pump.give(chain, 0));
     return true;

@@ -27,6 +27,7 @@ import {
   type Requester,
   SpanList,
   type SplitRing,
+  UnsupportedRequest,
   usedEntry,
   viewOf,
   VIRTQ_RING,
@@ -286,6 +287,8 @@ export class MirrorQueue implements DeviceQueue {
         reads.push(
           this.#requester.memoryRead(address, end - from, signal).then((part) => {
             bytes.set(part, from);
+          }, (error) => {
+            throw error instanceof UnsupportedRequest ? refused(chain.head, error) : error;
           }),
         );
       }
@@ -364,6 +367,11 @@ export class MirrorQueue implements DeviceQueue {
       ? distance(this.#msiEvent, this.#seen) > FAR
       : distance(this.#seen, this.#msiEvent) < FAR / 2;
   }
+}
+
+/** A card that does not claim its own memory. */
+function refused(head: number, cause: UnsupportedRequest): DriverError {
+  return new DriverError("record", `Cannot fetch chain ${head}: ${cause.message}`, { cause });
 }
 
 function checkRange(chain: MirrorChain, offset: number, length: number): void {

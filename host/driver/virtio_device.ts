@@ -30,7 +30,10 @@ export interface DeviceQueue {
   pop(): DescriptorChain | undefined;
   /** True when `pop` would find a chain. */
   readonly pending: boolean;
-  /** All readable bytes: `chain.pushed` itself, or (above the push limit) read across the link. */
+  /**
+   * All readable bytes: `chain.pushed` itself, or (above the push limit) read across the link.
+   * @throws {DriverError} for more than any request needs, or when the card refuses its own memory
+   */
   fetch(chain: DescriptorChain, signal: AbortSignal): Uint8Array | Promise<Uint8Array>;
   /** Copies `bytes` to the chain's writable bytes from `offset` on. @throws {RangeError} past the end */
   write(chain: DescriptorChain, offset: number, bytes: Uint8Array): void;

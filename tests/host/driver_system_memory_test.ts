@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SystemMemory, WINDOW_BASE } from "../../host/driver/system_memory.ts";
 import { UnsupportedRequest } from "../../protocol/mod.ts";
@@ -98,5 +98,46 @@ Deno.test("SystemMemory finds exactly the region that a linear search finds", ()
       assertEquals(reached, home !== undefined);
       if (home && length > 0) assertEquals(home.bytes[address - home.address], 7);
     }
+  }));
+});
+
+Deno.test("SystemMemory changes what a write names, whole and inside one writable region, and nothing else", () => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 8 });
+  const write = fc.record({
+    // From the ends of regions, of the window and of all addresses.
+    anchor: fc.nat(19),
+    delta: fc.oneof(fc.integer({ min: -40, max: 40 }), fc.integer({ min: -9000, max: 9000 })),
+    length: fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 20_000 })),
+    value: fc.integer({ min: 1, max: 255 }),
+  });
+  fc.assert(fc.property(sizes, fc.array(write, { maxLength: 60 }), (lengths, writes) => {
+    const memory = new SystemMemory();
+    const regions = lengths.map((length, n) =>
+      memory.map(length, { cardMayRead: true, cardMayWrite: n % 4 !== 3 })
+    );
+    const model = regions.map(({ bytes }) => bytes.slice());
+    const anchors = [
+      ...regions.flatMap(({ address, bytes }) => [address, address + bytes.length]),
+      WINDOW_BASE,
+      0,
+      2 ** 52 - 1,
+      2 ** 52,
+    ];
+    for (const { anchor, delta, length, value } of writes) {
+      const address = anchors[anchor % anchors.length]! + delta;
+      const bytes = new Uint8Array(length).fill(value);
+      const home = regions.findIndex((r, n) =>
+        n % 4 !== 3 && address >= r.address && address + length <= r.address + r.bytes.length
+      );
+      if (home >= 0) model[home]!.set(bytes, address - regions[home]!.address);
+      try {
+        memory.write(address, bytes);
+        assert(home >= 0, `${length} bytes at ${address} went through`);
+      } catch (error) {
+        if (!(error instanceof UnsupportedRequest)) throw error;
+        assert(home < 0, `${length} bytes at ${address} were refused`);
+      }
+    }
+    assertEquals(regions.map(({ bytes }) => bytes), model);
   }));
 });
