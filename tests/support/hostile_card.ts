@@ -9,7 +9,7 @@ import { BusMaster } from "../../card/endpoint/bus_master.ts";
 import { Endpoint } from "../../card/endpoint/endpoint.ts";
 import { DEFAULT_IDENTITY } from "../../card/endpoint/function.ts";
 import { type QueueOffer, readCardSlot } from "../../card/driver/card_slot.ts";
-import { delay } from "../../host/backends/filters.ts";
+import { delay } from "./block_filters.ts";
 import { MemoryBackend } from "../../host/backends/memory.ts";
 import { BlockDevice } from "../../host/devices/block.ts";
 import { NetDevice } from "../../host/devices/net.ts";
