@@ -77,6 +77,8 @@ function lineOf(event: CardEvent): string | undefined {
       }
     case "post_code":
       return `POST ${postText(event.code).replaceAll(/[^ -~]/g, ".")}`;
+    case "suppressed":
+      return `and ${event.count} more ${event.what}`;
     case "machine_started":
       return `the card OS runs on ${event.platform}`;
     case "machine_stopped":

@@ -5,7 +5,11 @@
  */
 import {
   BackendError,
+<<<<<<< HEAD
   isLoopback,
+=======
+  EventLimit,
+>>>>>>> 174a11a (What a card repeats is told so many times a second, and counted: faults, POST codes, starts, backend errors)
   LinkError,
   listenTcp,
   listenTls,
@@ -41,7 +45,7 @@ import { diagImages, linuxImages } from "./control/images.ts";
 import { type OpenDevices, openDevices } from "./control/open_devices.ts";
 import { pairOnce } from "./control/pair.ts";
 import { RefusalLog } from "./control/refusals.ts";
-import { jsonOf, lineOf } from "./control/report.ts";
+import { jsonOf, lineOf, suppressedLine } from "./control/report.ts";
 import { shutDown } from "./control/shut_down.ts";
 import { BootError } from "./driver/boot_error.ts";
 import type { BootImages } from "./driver/boot_image.ts";
@@ -105,6 +109,8 @@ const PAIRING_TIMEOUT = 5 * 60_000;
 const SHUTDOWN_TIMEOUT = 10_000;
 /** A terminal and whoever started us may both pass one Ctrl-C on: what comes within this time is one, ms. */
 const ONE_SIGNAL = 500;
+/** Errors of backends that are told in one second: a card OS repeats a request that fails as fast as it can. */
+const REPORTS_A_SECOND = 20;
 /** A card that takes no command after this time may never do so, ms. */
 const EXEC_PATIENCE = 30_000;
 /** What is said then. */
@@ -166,6 +172,10 @@ async function run(options: Options): Promise<number> {
     Deno.addSignalListener(signal, () => leave(EXIT.interrupted));
   }
 
+  using reports = new EventLimit(REPORTS_A_SECOND, (what, count) => {
+    const event = { type: "suppressed", what, count };
+    say(event, suppressedLine(event));
+  });
   await using opened = await openDevices({
     disks: options.disk,
     net: options.net ?? "none",
@@ -176,7 +186,10 @@ async function run(options: Options): Promise<number> {
     insecure: options.insecure,
   }, {
     detach: () => leave(EXIT.ok),
-    report: (error) => say({ type: "backend", error }, String((error as Error).message ?? error)),
+    report: (error) => {
+      if (!reports.admits("backend errors")) return;
+      say({ type: "backend", error }, String((error as Error).message ?? error));
+    },
   });
   const images = await chooseImages(options, opened);
   const refusals = new RefusalLog(say);

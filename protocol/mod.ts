@@ -15,6 +15,7 @@ export {
   ProtocolError,
   UnsupportedRequest,
 } from "./errors.ts";
+export { EventLimit } from "./event_limit.ts";
 export { type Layout, layout, type Values, viewOf } from "./layout.ts";
 export { address64, le16, le32, le64, type Scalar, u8 } from "./scalar.ts";
 export { pause } from "./link/abortable.ts";

@@ -24,6 +24,7 @@
 import {
   CARD_STATE,
   type CardState,
+  EventLimit,
   page,
   PLATFORM,
   postCode,
@@ -44,12 +45,16 @@ const NO_MACHINE = "EE";
 const EXCEPTION = "dE";
 /** How often the heartbeat counts, ms. */
 const HEARTBEAT_INTERVAL = 2000;
+/** POST codes that are told in one second. */
+const POST_CODES_A_SECOND = 20;
 
 /** What happens on the card, for people. Called synchronously; must not throw. */
 export type BootstrapEvent =
   | { readonly type: "state"; readonly state: CardState }
   /** Two characters. */
   | { readonly type: "post_code"; readonly code: number }
+  /** A card OS that counts through POST codes: so many more within a second. */
+  | { readonly type: "suppressed"; readonly what: string; readonly count: number }
   | { readonly type: "machine_started"; readonly platform: Machine["platform"] }
   | { readonly type: "machine_stopped"; readonly reason: ShutdownReason; readonly detail: string }
   | { readonly type: "refused"; readonly postCode: string; readonly text: string }
@@ -73,6 +78,7 @@ export interface BootstrapOptions {
 export class Bootstrap implements RegisterEvents, AsyncDisposable {
   readonly #options: BootstrapOptions;
   readonly #hostPage: HostPage;
+  readonly #limit: EventLimit;
   #state: CardState = "resetting";
   #machine: Machine | undefined;
   #driver: CardDriver | undefined;
@@ -90,6 +96,10 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
       requester: options.requester,
       interrupt: (vector) => options.endpoint.sendMsi(vector),
     });
+    this.#limit = new EventLimit(
+      POST_CODES_A_SECOND,
+      (what, count) => options.onEvent?.({ type: "suppressed", what, count }),
+    );
     options.endpoint.listen(this);
   }
 
@@ -184,6 +194,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     this.#quiesce();
     await this.#reset;
     await this.#dispose(machine);
+    this.#limit[Symbol.dispose]();
   }
 
   #startReset(old: Machine | undefined): void {
@@ -326,7 +337,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
 
   #setPostCode(code: number): void {
     this.#options.endpoint.registers.postCode = code;
-    this.#options.onEvent?.({ type: "post_code", code });
+    if (this.#limit.admits("POST codes")) this.#options.onEvent?.({ type: "post_code", code });
   }
 
   async #dispose(machine: Machine | undefined): Promise<void> {

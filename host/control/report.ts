@@ -62,7 +62,14 @@ function cardLine(event: CardEvent): string | undefined {
       return `driver ready: ${event.device}`;
     case "fault":
       return `${event.device} needs a reset (${event.fault}): ${event.error.message}`;
+    case "suppressed":
+      return suppressedLine(event);
   }
+}
+
+/** For what came too often to be told one by one. */
+export function suppressedLine({ what, count }: { what: string; count: number }): string {
+  return `and ${count} more ${what}`;
 }
 
 /** One JSON line: the event with its time in ms since 1970; errors as their text. */

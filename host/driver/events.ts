@@ -16,7 +16,9 @@ export type CardEvent =
   | ({ readonly type: "progress" } & DownloadProgress)
   /** A driver of the card OS is ready: DRIVER_OK. */
   | { readonly type: "device_started"; readonly slot: number; readonly device: string }
-  | ({ readonly type: "fault" } & DeviceFault);
+  | ({ readonly type: "fault" } & DeviceFault)
+  /** A card that repeats itself: so many more within a second than are told one by one. */
+  | { readonly type: "suppressed"; readonly what: string; readonly count: number };
 
 export interface PostCode {
   readonly code: number;

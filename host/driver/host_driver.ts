@@ -13,6 +13,7 @@
 import {
   DOWNLOAD_INFO,
   type DriverFault,
+  EventLimit,
   LinkError,
   page,
   type Requester,
@@ -36,6 +37,8 @@ import type { LifeEvent, LifeState } from "./states.ts";
 /** How long a card may take from reset to ready, ms: the original's 45 s. */
 const RESET_TIMEOUT = 45_000;
 const ALL_SOURCES = 0xffff_ffff;
+/** POST codes, starts and faults of each device that are told in one second; all are counted. */
+const EVENTS_A_SECOND = 20;
 /** No failure. */
 const NONE = Symbol("none");
 
@@ -70,6 +73,7 @@ export class HostDriver implements AsyncDisposable {
   readonly #reports: CardReports;
   readonly #life: CardLife;
   readonly #closed = new AbortController();
+  readonly #limit: EventLimit;
   readonly #faults: Partial<Record<DeviceFault["fault"], number>> = {};
   #probed: Probed | undefined;
   #info: CardInfo | undefined;
@@ -90,6 +94,10 @@ export class HostDriver implements AsyncDisposable {
   private constructor(options: HostDriverOptions) {
     this.#options = options;
     const reports = this.#reports = new CardReports(options.rootPort.memory);
+    this.#limit = new EventLimit(
+      EVENTS_A_SECOND,
+      (what, count) => this.#emit({ type: "suppressed", what, count }),
+    );
     this.#life = new CardLife(
       (state, reason) => this.#emit({ type: "state", state, reason }),
       () => reports.changed.notify(),
@@ -274,6 +282,7 @@ export class HostDriver implements AsyncDisposable {
     rootPort.listen(undefined);
     rootPort.handle(0, undefined);
     await this.#dropBoot();
+    this.#limit[Symbol.dispose]();
     this.#reports[Symbol.dispose]();
   }
 
@@ -335,7 +344,9 @@ export class HostDriver implements AsyncDisposable {
       registers,
       windows,
       hostPage: this.#reports.page,
-      onStarted: (slot, device) => this.#emit({ type: "device_started", slot, device }),
+      onStarted: (slot, device) => {
+        this.#emitSome(`starts of ${device}`, { type: "device_started", slot, device });
+      },
       onFault: (fault) => this.#faulted(fault),
     }, cardPage);
   }
@@ -431,13 +442,13 @@ export class HostDriver implements AsyncDisposable {
   }
 
   #posted(code: number): void {
-    this.#emit({ type: "post_code", ...this.#reports.posted(code) });
+    this.#emitSome("POST codes", { type: "post_code", ...this.#reports.posted(code) });
     this.#reports.changed.notify();
   }
 
   #faulted(fault: DeviceFault): void {
     this.#faults[fault.fault] = (this.#faults[fault.fault] ?? 0) + 1;
-    this.#emit({ type: "fault", ...fault });
+    this.#emitSome(`faults of ${fault.device}`, { type: "fault", ...fault });
   }
 
   /** @throws {TypeError} if `event` does not apply now */
@@ -447,6 +458,11 @@ export class HostDriver implements AsyncDisposable {
       throw new TypeError(`Cannot ${event} card: it is not probed`);
     }
     this.#life.command(event);
+  }
+
+  /** What a card can repeat as fast as the link carries it. */
+  #emitSome(what: string, event: CardEvent): void {
+    if (this.#limit.admits(what)) this.#emit(event);
   }
 
   #emit(event: CardEvent): void {

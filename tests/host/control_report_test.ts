@@ -36,6 +36,7 @@ const CARD_LINES: readonly (readonly [CardEvent, string | undefined])[] = [
     { type: "fault", slot: 0, device: "block a", fault: "chain-loop", error },
     "block a needs a reset (chain-loop): it broke",
   ],
+  [{ type: "suppressed", what: "faults of block a", count: 12 }, "and 12 more faults of block a"],
 ];
 
 const LINES: readonly (readonly [HostEvent, string | undefined])[] = [
