@@ -5,11 +5,8 @@
  */
 import {
   BackendError,
-<<<<<<< HEAD
-  isLoopback,
-=======
   EventLimit,
->>>>>>> 174a11a (What a card repeats is told so many times a second, and counted: faults, POST codes, starts, backend errors)
+  isLoopback,
   LinkError,
   listenTcp,
   listenTls,
