@@ -6,10 +6,13 @@
  * {@linkcode DriverError}. The host may return anything: an id that is not in flight is counted and ignored.
  *
  * Back-pressure: with no room in staging, or a link that wants no more, the rest of the available ring waits, and
- * goes on by itself when chains come back or the link is writable again.
+ * goes on by itself when chains come back or the link is writable again. It goes on in another turn of the event loop,
+ * too, when the chains of this one were long ones: a driver that fills its ring with the longest must not hold up the
+ * link, nor its own CPU. Until then neither notification nor doorbell makes it walk.
  *
  * @module
  */
+import { clearImmediate, setImmediate } from "node:timers";
 import {
   advance,
   availableEntry,
@@ -53,6 +56,13 @@ export interface QueueMirrorOptions {
 const IDLE = -1;
 const OWED = -2;
 
+/**
+ * What one turn may take, in descriptors read: some milliseconds. A driver in a hurry needs a tenth of it: 256 frames of
+ * four pieces. Pushed bytes count, too: 4 MiB make a turn.
+ */
+const TURN_STEPS = 16 * 1024;
+const STEP_BYTES = 256;
+
 export class QueueMirror {
   readonly #requester: Requester;
   readonly #memory: CardMemory;
@@ -77,6 +87,9 @@ export class QueueMirror {
   /** Waits for staging or for the link. */
   #stalled = false;
   #waitsForLink = false;
+  /** What is left of this turn; and the next turn, if it has to go on there. */
+  #steps = 0;
+  #nextTurn: ReturnType<typeof setImmediate> | undefined;
   /** Without a host: nothing is walked or posted. */
   #parked = false;
   #stopped = false;
@@ -128,8 +141,9 @@ export class QueueMirror {
 
   /** Available buffer notification from the driver: offers every new chain to the host. */
   kick(): void {
-    if (this.#stopped || this.#parked) return;
+    if (this.#stopped || this.#parked || this.#nextTurn !== undefined) return;
     this.#takeUsed();
+    this.#steps = TURN_STEPS;
     const idle = this.#inFlight === 0;
     try {
       this.#offer();
@@ -139,7 +153,7 @@ export class QueueMirror {
     } catch (error) {
       if (!(error instanceof DriverError)) throw error;
       this.#writer.post(this.#memory.bytes(), this.#walker);
-      this.#stopped = true;
+      this.stop();
       this.#options.failed(error);
     }
   }
@@ -147,11 +161,12 @@ export class QueueMirror {
   /** The host rang: takes back what it used. True when the driver wants an interrupt for it. */
   used(): boolean {
     if (this.#stopped || this.#parked) return false;
-    this.#takeUsed();
+    const freed = this.#takeUsed();
     this.#writer.msiEventChanged();
     const interrupt = this.#suppression.wantsInterrupt(this.#signalled, this.#used);
     this.#signalled = this.#used;
-    if (this.#stalled) this.kick();
+    // A doorbell that brings nothing back makes no room: a host that rings without end is not worth a walk each time.
+    if (this.#stalled && freed) this.kick();
     return interrupt;
   }
 
@@ -163,6 +178,7 @@ export class QueueMirror {
   /** The host is gone: chains wait where they are, for {@linkcode reoffer}. */
   park(): void {
     this.#parked = true;
+    this.#endTurns();
   }
 
   /**
@@ -192,6 +208,7 @@ export class QueueMirror {
   /** Device reset, or the machine is gone: nothing is read, written or sent any more. */
   stop(): void {
     this.#stopped = true;
+    this.#endTurns();
   }
 
   /** Walks and posts until nothing is left, or the driver has to wait. */
@@ -233,6 +250,10 @@ export class QueueMirror {
 
   /** One chain into the outgoing batch; false if it has to wait. */
   #offerChain(view: DataView, bytes: Uint8Array, head: number): boolean {
+    if (this.#steps <= 0) {
+      this.#nextTurn = setImmediate(this.#goOn);
+      return false;
+    }
     if (!this.#requester.writable) {
       this.#waitForLink();
       return false;
@@ -241,11 +262,22 @@ export class QueueMirror {
     const base = this.#writer.nextBase(bytes, walker);
     walker.walk(view, head, base);
     const pushed = this.#writer.pushable(walker);
+    this.#steps -= walker.steps + pushed / STEP_BYTES;
     const piece = this.#staging.allocate(this.#writer.recordSize(walker, pushed));
     if (piece === NO_PIECE) return false;
     this.#heads[head] = piece;
     this.#writer.add(bytes, walker, base, head, pushed, this.#staging.offset(piece));
     return true;
+  }
+
+  readonly #goOn = (): void => {
+    this.#nextTurn = undefined;
+    this.kick();
+  };
+
+  #endTurns(): void {
+    if (this.#nextTurn !== undefined) clearImmediate(this.#nextTurn);
+    this.#nextTurn = undefined;
   }
 
   /** The queue goes on by itself: no notification is wanted. */
@@ -264,8 +296,9 @@ export class QueueMirror {
     });
   }
 
-  /** Takes used elements and frees their staging. The ids come from the host. */
-  #takeUsed(): void {
+  /** Takes used elements and frees their staging; true if there were any. The ids come from the host. */
+  #takeUsed(): boolean {
+    const before = this.#inFlight;
     const { usedRing, size } = this.#ring;
     const view = this.#memory.view();
     const used = le16.get(view, usedRing + VIRTQ_RING.at.idx);
@@ -287,6 +320,7 @@ export class QueueMirror {
       this.#heads[head] = IDLE;
       this.#inFlight--;
     }
+    return this.#inFlight < before;
   }
 
   #newStaging(row: MirrorRow): Staging {

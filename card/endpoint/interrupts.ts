@@ -7,6 +7,10 @@
  * (all 32 granted, or MSI-X) the cause clears itself with the message, the original's auto-clear; with fewer, sources
  * share vectors modulo the count, and the host reads the cause register and writes it back.
  *
+ * While the link takes no more a few messages still leave at once: those of what was posted before. Then each source
+ * waits with one message until there is room, so a host that asks for interrupts without end and reads none of them
+ * makes nothing grow here.
+ *
  * - **Spec:** PCI Local Bus 3.0 §6.8; SICR0, SICE0, SICC0, SIAC0 of the MIC X100.
  * - **Invariant:** `#direct` holds the sources that nothing can stop; {@linkcode Interrupts.refresh} follows every
  *   change of what it stands on.
@@ -34,7 +38,15 @@ import { CAPABILITY_AT } from "./function.ts";
 /** Bytes of the MSI-X table. */
 export const MSIX_TABLE_SIZE = MSI_VECTORS * MSIX_ENTRY.size;
 const MSI = CAPABILITY_AT.msi;
+/** Messages sent beyond what the link takes. */
+const OVERDRAFT = 64;
 const MSIX_CONTROL_AT = CAPABILITY_AT.msix + MSIX_CAPABILITY.at.control;
+
+/** What messages leave by. */
+export type InterruptRequester = Pick<
+  BusMaster,
+  "message" | "enabled" | "writable" | "onWritable"
+>;
 
 /** How messages leave at the moment: how many vectors there are, and which of them are masked (bit v). */
 interface Delivery {
@@ -44,7 +56,7 @@ interface Delivery {
 
 export class Interrupts {
   readonly #config: ConfigSpace;
-  readonly #requester: Pick<BusMaster, "message" | "enabled">;
+  readonly #requester: InterruptRequester;
   readonly #table: DataView = viewOf(new Uint8Array(MSIX_TABLE_SIZE));
   #enabled = 0;
   /** Sources raised and not yet seen to by the host. */
@@ -55,8 +67,11 @@ export class Interrupts {
   #pending = 0;
   /** Sources whose message can leave at once under the source's own number. */
   #direct = 0;
+  /** Messages sent since the link took no more; and whether it will say when it does. */
+  #overdrawn = 0;
+  #waitsForLink = false;
 
-  constructor(config: ConfigSpace, requester: Pick<BusMaster, "message" | "enabled">) {
+  constructor(config: ConfigSpace, requester: InterruptRequester) {
     this.#config = config;
     this.#requester = requester;
     for (let v = 0; v < MSI_VECTORS; v++) {
@@ -67,7 +82,7 @@ export class Interrupts {
   /** Interrupts the host from `source`, 0 to 31; now, or as soon as it allows it. */
   raise(source: number): void {
     const bit = 1 << source;
-    if (this.#direct & bit) {
+    if (this.#direct & bit && this.#mayPost()) {
       this.#requester.message(MESSAGE.msi, source);
       return;
     }
@@ -124,6 +139,25 @@ export class Interrupts {
     this.#send();
   }
 
+  #mayPost(): boolean {
+    if (this.#requester.writable) {
+      this.#overdrawn = 0;
+      return true;
+    }
+    if (this.#overdrawn < OVERDRAFT) {
+      this.#overdrawn++;
+      return true;
+    }
+    if (!this.#waitsForLink) {
+      this.#waitsForLink = true;
+      this.#requester.onWritable(() => {
+        this.#waitsForLink = false;
+        this.#send();
+      });
+    }
+    return false;
+  }
+
   get #msixControl(): number {
     return le16.get(this.#config.view, MSIX_CONTROL_AT);
   }
@@ -165,6 +199,7 @@ export class Interrupts {
           this.#pending |= vector;
           continue;
         }
+        if (!(sent & vector) && !this.#mayPost()) continue;
         this.#unsent &= ~(1 << source);
         if (delivery.vectors === MSI_VECTORS) this.#cause &= ~(1 << source);
         sent |= vector;

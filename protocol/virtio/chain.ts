@@ -41,6 +41,8 @@ export class ChainWalker {
   /** Bytes of each direction. */
   readableLength = 0;
   writableLength = 0;
+  /** Descriptors read: what the walk has cost. */
+  steps = 0;
   readonly #table: number;
   readonly #size: number;
   readonly #memorySize: number;
@@ -109,6 +111,7 @@ export class ChainWalker {
       if (!(flags & DESC_F.NEXT)) break;
       index = le16.get(memory, entry + NEXT);
     }
+    this.steps = this.#size - budget;
     if (total > TOTAL_MAX) {
       fault("chain-length", head, `${total} bytes, wanted at most ${TOTAL_MAX}`);
     }

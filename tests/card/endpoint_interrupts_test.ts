@@ -113,3 +113,17 @@ Deno.test("the MSI-X table keeps address and data, and of vector control the mas
   [0xfee0_0000, 0x1, 0x4041, 0xffff_ffff].forEach((value, i) => host.write32(row + 4 * i, value));
   assertEquals([0, 4, 8, 12].map((at) => host.read32(row + at)), [0xfee0_0000, 0x1, 0x4041, 1]);
 });
+
+Deno.test("while the link takes no more a few messages leave, then one of each source when it does", () => {
+  const host = card();
+  host.link.writable = false;
+  for (let i = 0; i < 10_000; i++) host.endpoint.sendMsi(1 + i % 3);
+  assertEquals(host.link.interrupts.length, 64);
+  assertEquals(host.readRegister("interrupt_cause"), 0b1110);
+  host.link.forget();
+  host.link.writable = true;
+  assertEquals(host.link.interrupts, [1, 2, 3]);
+  assertEquals(host.readRegister("interrupt_cause"), 0);
+  host.endpoint.sendMsi(9);
+  assertEquals(host.link.interrupts, [1, 2, 3, 9]);
+});
