@@ -141,12 +141,13 @@ export class BlockRequests {
     const sector = address64.get(header, REQUEST.at.sector);
     if (type === REQUEST_TYPE.IN) return this.#read(chain, sector);
     if (type === REQUEST_TYPE.GET_ID) return this.#getId(chain);
+    const data = readable.subarray(REQUEST.size);
     try {
-      const done = this.#perform(type, sector, readable.subarray(REQUEST.size));
+      const done = this.#perform(type, sector, data);
       if (done === undefined) this.#complete(chain, STATUS.OK, 0);
-      else this.#completeLater(chain, type, sector, done);
+      else this.#completeLater(chain, type, placeOf(type, sector, data), done);
     } catch (error) {
-      this.#complete(chain, this.#statusOf(type, sector, error), 0);
+      this.#complete(chain, this.#statusOf(type, placeOf(type, sector, data), error), 0);
     }
   }
 
@@ -339,7 +340,8 @@ export class BlockRequests {
     if (error instanceof Refused) return error.status;
     if (!this.#session.signal.aborted) {
       const reason = error instanceof Error ? error.message : String(error);
-      const message = `${NAMES.get(type)} request at sector ${sector} failed: ${reason}`;
+      const place = type === REQUEST_TYPE.FLUSH ? "" : ` at sector ${sector}`;
+      const message = `${NAMES.get(type)} request${place} failed: ${reason}`;
       this.#options.onError(new BackendError(message, { cause: error }));
     }
     return STATUS.IOERR;
@@ -355,6 +357,14 @@ function hasOtherFlags(data: Uint8Array, known: number): boolean {
     if ((le32.get(view, at) & ~known) !== 0) return true;
   }
   return false;
+}
+
+/** For the log: a request on ranges has its sector there, and zero in its header. */
+function placeOf(type: number, sector: number, data: Uint8Array): number {
+  const ranges = type === REQUEST_TYPE.DISCARD || type === REQUEST_TYPE.WRITE_ZEROES;
+  return ranges && data.length >= RANGE.size
+    ? address64.get(viewOf(data), RANGE.at.sector)
+    : sector;
 }
 
 /** For the log. */

@@ -250,7 +250,22 @@ Deno.test("BlockDevice fails a flush whose sync failed", async () => {
   const chain = driver.flush();
   await chain.used;
   assertEquals(chain.status, STATUS.IOERR);
-  assertStringIncludes(driver.errors[0]!.message, "FLUSH request at sector 0 failed: no power");
+  assertStringIncludes(driver.errors[0]!.message, "FLUSH request failed: no power");
+});
+
+Deno.test("BlockDevice says at which sector a discard or zeroing failed: its header has none", async () => {
+  const backend = fault(disk(), ({ operation }) => {
+    return operation === "discard" || operation === "writeZeroes" ? new Error("no") : undefined;
+  });
+  await using driver = new BlockDriver({ backend });
+  const range = { sector: 5, num_sectors: 1 };
+  const chains = [driver.discard(range), driver.writeZeroes(range)];
+  await Promise.all(chains.map(({ used }) => used));
+  assertEquals(chains.map(({ status }) => status), [STATUS.IOERR, STATUS.IOERR]);
+  assertEquals(driver.errors.map(({ message }) => message), [
+    "DISCARD request at sector 5 failed: no",
+    "WRITE_ZEROES request at sector 5 failed: no",
+  ]);
 });
 
 Deno.test("BlockDevice acknowledges a write at once in writeback, and after a sync in writethrough", async () => {
