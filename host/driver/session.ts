@@ -41,7 +41,7 @@ export class Session implements DeviceSession {
   onWritable(resume: () => void): void {
     this.#options.requester.onWritable(() => {
       if (!this.signal.aborted) resume();
-    });
+    }, this.signal);
   }
 
   fail(error: unknown): void {

@@ -65,6 +65,10 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
   get counters(): LinkCounters {
     return this.#session.counters;
   }
+  /** Bytes of buffers that the session has now: bounded, see protocol/README.md, "Memory". */
+  get heldBytes(): number {
+    return this.#session.heldBytes;
+  }
   /** What the peer said of itself when the session began; undefined before. */
   get peer(): Greeting | undefined {
     return this.#peer;
@@ -85,8 +89,8 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
     return this.#session.writable;
   }
   /** On a link that closes before, nothing is resumed. */
-  onWritable(resume: () => void): void {
-    this.#session.onWritable(resume);
+  onWritable(resume: () => void, signal?: AbortSignal): void {
+    this.#session.onWritable(resume, signal);
   }
   flush(): void {
     this.#connection?.flush();

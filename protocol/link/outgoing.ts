@@ -55,6 +55,11 @@ export class Outgoing {
     this.view = this.#tail.view;
   }
 
+  /** Bytes of all chunks, in use or spare. */
+  get heldBytes(): number {
+    return (this.#chunks.length + this.#spare.length) * this.#chunkSize;
+  }
+
   /** Opens the next frame, its header written; returns the offset of its body in `bytes`, `length` bytes to fill. */
   begin(type: FrameType, code: number, tag: number, length: number): number {
     const size = HEADER.size + length;

@@ -1,7 +1,8 @@
 /**
  * Non-posted requests: those that wait for credit, and by tag those that wait for their completion.
  *
- * An abandoned request keeps its tag until it is answered; one that still waits for credit is dropped unsent.
+ * An abandoned request keeps its tag until it is answered; one that still waits for credit is dropped unsent, so what
+ * waits here is what somebody waits for, however long a peer gives no credit.
  *
  * @module
  */
@@ -13,6 +14,8 @@ import type { FrameReader } from "./reader.ts";
 import type { Request } from "./request.ts";
 
 const TAGS = 2 ** 16;
+/** Requests that wait before those which nobody waits for any more are looked for. */
+const SWEEP_FROM = 64;
 
 export class PendingRequests {
   readonly #credits: SendCredits;
@@ -22,6 +25,7 @@ export class PendingRequests {
   /** A queue: those before `#first` are gone. */
   #waiting: Request[] = [];
   #first = 0;
+  #sweepAt = SWEEP_FROM;
 
   constructor(credits: SendCredits, outgoing: Outgoing) {
     this.#credits = credits;
@@ -30,7 +34,14 @@ export class PendingRequests {
 
   /** Encodes `request` now, or when there is credit for it; order is kept. */
   add(request: Request): void {
-    if (this.#first < this.#waiting.length || !this.#start(request)) this.#waiting.push(request);
+    if (this.#first === this.#waiting.length && this.#start(request)) return;
+    if (this.#waiting.length >= this.#sweepAt) this.#sweep();
+    this.#waiting.push(request);
+  }
+
+  /** Requests that wait for credit, those included that were given up and not yet dropped. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** New credit has come, or a tag. */
@@ -88,6 +99,13 @@ export class PendingRequests {
       this.#waiting.length =
       this.#first =
         0;
+  }
+
+  /** Lets go of what has started or was given up. The next sweep comes at twice what is left: a constant for each. */
+  #sweep(): void {
+    this.#waiting = this.#waiting.slice(this.#first).filter((request) => !request.abandoned);
+    this.#first = 0;
+    this.#sweepAt = Math.max(SWEEP_FROM, 2 * this.#waiting.length);
   }
 
   #start(request: Request): boolean {

@@ -30,10 +30,12 @@ export interface Request {
   fail(error: Error): void;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** One memory read of any length, in as many pieces as the negotiated read size makes of it. */
 export class MemoryRead {
   readonly promise: Promise<Uint8Array>;
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   settled = false;
   #missing: number;
   readonly #resolve: (bytes: Uint8Array) => void;
@@ -56,8 +58,10 @@ export class MemoryRead {
     }
   }
 
+  /** Its pieces may hold their tags for as long as the peer likes, but no buffer. */
   readonly fail = (error: unknown): void => {
     this.settled = true;
+    this.bytes = NOTHING;
     this.#reject(error);
   };
 }

@@ -36,8 +36,9 @@ export class Session {
   readonly #credits = new SendCredits();
   readonly #pending: PendingRequests;
   readonly #applier: Applier;
+  readonly #ownHighWater: number;
   #highWater: number;
-  #waiters: (() => void)[] = [];
+  #waiters = new Set<() => void>();
 
   /**
    * `encoded` is called whenever the sender put something into the outgoing stream; `failed` with what a writer throws
@@ -52,7 +53,7 @@ export class Session {
     const largest = largestBody(limits);
     this.#completer = completer;
     this.#failed = failed;
-    this.#highWater = limits.postedBytes / 2;
+    this.#ownHighWater = this.#highWater = limits.postedBytes / 2;
     this.incoming = new Incoming(limits);
     this.outgoing = new Outgoing(this.#credits, this.incoming, this.counters, largest);
     this.reader = new FrameReader(new FrameRules(MIN_PAYLOAD, MIN_PAYLOAD), largest);
@@ -67,26 +68,39 @@ export class Session {
     this.#applier.maxReadRequest = agreed.maxReadRequest;
     this.sender.maxPayload = agreed.maxPayload;
     this.sender.maxReadRequest = agreed.maxReadRequest;
-    this.#highWater = theirs.postedBytes / 2;
+    // A peer may say that it takes any amount; what is held for it is for this side to say.
+    this.#highWater = Math.min(theirs.postedBytes / 2, this.#ownHighWater);
     this.credit(theirs.postedBytes, theirs.postedFrames, theirs.nonPosted);
   }
 
-  /** Below the high-water mark of bytes that are unsent or unacknowledged: half of what the peer takes at once. */
+  /** Bytes of buffers: what the bound in protocol/README.md, "Memory", is about. */
+  get heldBytes(): number {
+    return this.reader.bytes.length + this.outgoing.heldBytes;
+  }
+
+  /** Below the high-water mark of bytes that are unsent or unacknowledged: half of what either side takes at once. */
   get writable(): boolean {
     return this.outgoing.backlog < this.#highWater;
   }
 
-  onWritable(resume: () => void): void {
-    this.#waiters.push(resume);
+  onWritable(resume: () => void, signal?: AbortSignal): void {
+    if (signal?.aborted) return;
+    const wake = () => {
+      signal?.removeEventListener("abort", forget);
+      resume();
+    };
+    const forget = () => this.#waiters.delete(wake);
+    signal?.addEventListener("abort", forget, { once: true });
+    this.#waiters.add(wake);
     if (this.writable) queueMicrotask(this.#relieveSoon);
   }
 
   /** There may be room again. @throws whatever a resumed writer throws */
   relieved(): void {
-    if (this.#waiters.length === 0 || !this.writable) return;
+    if (this.#waiters.size === 0 || !this.writable) return;
     const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const resume of waiters) resume();
+    this.#waiters = new Set();
+    for (const wake of waiters) wake();
   }
 
   readonly #relieveSoon = (): void => {
@@ -137,7 +151,7 @@ export class Session {
   /** The session is over. */
   end(cause: LinkError): void {
     this.sender.closed = true;
-    this.#waiters = [];
+    this.#waiters.clear();
     this.#pending.failAll(cause);
   }
 }

@@ -107,6 +107,9 @@ export interface Requester {
    * then (a reply that is under way must go somewhere), but who can wait must not take on new work.
    */
   readonly writable: boolean;
-  /** Calls `resume` once, as soon as {@linkcode writable} is true again (at once, in a microtask, if it is). */
-  onWritable(resume: () => void): void;
+  /**
+   * Calls `resume` once, as soon as {@linkcode writable} is true again (at once, in a microtask, if it is); never after
+   * `signal` is aborted, and then holds it no more.
+   */
+  onWritable(resume: () => void, signal?: AbortSignal): void;
 }
