@@ -8,11 +8,13 @@
 import { CommandError, EXIT, parseOptions, runMain, wholeNumber } from "../../scripts/cli/mod.ts";
 import { crashConsistency } from "./crash_consistency.ts";
 import { cutEverywhere } from "./cut_everywhere.ts";
+import { frames } from "./frames.ts";
 import type { Soak } from "./types.ts";
 
 const SOAKS: Readonly<Record<string, Soak>> = {
   "crash-consistency": crashConsistency,
   "cut-everywhere": cutEverywhere,
+  frames,
 };
 const NAMES = Object.keys(SOAKS).join(", ");
 

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { LinkServer, memoryTransportPair, type Transport, viewOf } from "../../protocol/mod.ts";
+import {
+  dialLink,
+  LinkError,
+  LinkServer,
+  memoryTransportPair,
+  type Transport,
+  viewOf,
+} from "../../protocol/mod.ts";
 import type { Link, LinkLimits, LinkStatus } from "../../protocol/mod.ts";
 import { encodeGreeting, GREETING, type Greeting } from "../../protocol/link/greeting.ts";
 import { DEFAULT_LIMITS } from "../../protocol/link/limits.ts";
@@ -56,6 +63,15 @@ export const cardGreeting = (changes: Partial<Greeting> = {}): Greeting => ({
   ...changes,
 });
 
+/** What a host answers, with any field changed. */
+export const hostGreeting = (changes: Partial<Greeting> = {}): Greeting =>
+  cardGreeting({
+    role: "host",
+    session: new Uint8Array(16).fill(0x5e),
+    epoch: 0x1122n,
+    ...changes,
+  });
+
 export class RawPeer {
   readonly transport: Transport;
 
@@ -104,13 +120,61 @@ export class RawPeer {
   }
 }
 
-/** A host's link whose card is a {@linkcode RawPeer}, greeted. */
-export interface RawCard extends AsyncDisposable {
+/** A link whose far end is a {@linkcode RawPeer}, greeted. */
+export interface Victim extends AsyncDisposable {
   readonly peer: RawPeer;
   readonly link: Link;
   readonly completer: RecordingCompleter;
-  readonly server: LinkServer;
   readonly statuses: LinkStatus[];
+}
+
+/** A card's link whose host is a {@linkcode RawPeer}. */
+export async function rawHost(
+  limits: Partial<LinkLimits> = {},
+  greeting: Partial<Greeting> = {},
+): Promise<Victim> {
+  const completer = new RecordingCompleter();
+  const statuses: LinkStatus[] = [];
+  const [near, far] = memoryTransportPair();
+  const stop = new AbortController();
+  const up = Promise.withResolvers<void>();
+  let dialled = false;
+  const dial = () => {
+    if (dialled) return Promise.reject(new LinkError("Cannot dial: once is enough"));
+    dialled = true;
+    return Promise.resolve(near);
+  };
+  const link = dialLink(dial, {
+    role: "card",
+    completer,
+    identity: new Uint8Array(16).fill(0xca),
+    limits,
+    onStatus: (status) => {
+      // It dials in vain once its connection is gone, which is no news.
+      if (status.type !== "connecting" && status.type !== "retrying") statuses.push(status);
+      if (status.type === "up") up.resolve();
+    },
+  }, stop.signal);
+  const peer = new RawPeer(far);
+  await peer.greeting();
+  await peer.send(encodeGreeting(hostGreeting(greeting)));
+  await up.promise;
+  return {
+    peer,
+    link,
+    completer,
+    statuses,
+    async [Symbol.asyncDispose]() {
+      far.close();
+      stop.abort();
+      await link.closed;
+    },
+  };
+}
+
+/** A host's link whose card is a {@linkcode RawPeer}. */
+export interface RawCard extends Victim {
+  readonly server: LinkServer;
   readonly refused: string[];
   /** The host's answer to the greeting. */
   readonly answer: Uint8Array;

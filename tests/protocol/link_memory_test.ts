@@ -1,0 +1,212 @@
+// The bound of protocol/README.md, "Memory": whatever a peer does, and does not, a session holds no more.
+import { setImmediate } from "node:timers/promises";
+import { assert, assertEquals } from "@std/assert";
+import { DEFAULT_LIMITS, type LinkLimits } from "../../protocol/mod.ts";
+import { turnsUntil } from "../support/turns.ts";
+import { linkPair } from "../support/link_pair.ts";
+import {
+  cardGreeting,
+  frame,
+  hex,
+  rawCard,
+  rawHost,
+  RawPeer,
+  type Victim,
+} from "../support/link_peer.ts";
+
+const FIRST = 0xffff_ff00;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Worked out by hand from the formula, for the default limits. */
+const RECEIVE_BUFFER = 352_288;
+const CHUNK = 286_752;
+const HIGH_WATER = 4 * MIB;
+const COMPLETIONS = 256 * (16 + 128 * KIB);
+/** Half of a chunk may be empty; eight spare ones and the one that is being filled. */
+const bound = (offered: number) =>
+  RECEIVE_BUFFER + 9 * CHUNK + 2 * (HIGH_WATER + COMPLETIONS + offered);
+
+const VICTIMS = [
+  { role: "host", victim: () => rawCard({}, cardGreeting({ limits: GENEROUS })) },
+  { role: "card", victim: () => rawHost({}, { limits: GENEROUS }) },
+];
+/** A peer that says it takes any amount at once. */
+const GENEROUS: LinkLimits = { ...DEFAULT_LIMITS, postedBytes: 2 ** 30, postedFrames: 2 ** 20 };
+
+/** A peer that reads all and acknowledges nothing, and uses up what credit it gets. */
+class Greedy {
+  /** Reads and writes that it may send, as far as it was told. */
+  requests: number = DEFAULT_LIMITS.nonPosted;
+  frames: number = DEFAULT_LIMITS.postedFrames;
+  sent = 0;
+  /** Last sequence number of the link that came. */
+  received = FIRST - 1;
+  completions = 0;
+  pongs = 0;
+  readonly #peer: RawPeer;
+  readonly reading: Promise<void>;
+
+  constructor(peer: RawPeer) {
+    this.#peer = peer;
+    this.reading = this.#read();
+  }
+
+  send(type: number, tag: number, body: Uint8Array): Promise<void> {
+    return this.#peer.send(frame(type, { tag, sequence: (FIRST + this.sent++) >>> 0 }, body));
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        const { type, sequence, body } = await this.#peer.frame();
+        if (type >= 0x10) this.received = sequence;
+        if (type === 0x30) this.completions++;
+        if (type === 0x04) this.pongs++;
+        if (type !== 0x02) continue;
+        const view = new DataView(body.buffer);
+        this.frames = view.getUint32(4, true);
+        this.requests = view.getUint32(8, true);
+      }
+    } catch {
+      // The test is over.
+    }
+  }
+}
+
+for (const { role, victim } of VICTIMS) {
+  Deno.test(`a ${role} holds no more than its bound for a peer that asks for all and acknowledges nothing`, async () => {
+    await using attacked: Victim = await victim();
+    const { link, peer } = attacked;
+    const greedy = new Greedy(peer);
+    const read = hex("0000000000000000 00000200"); // 128 KiB
+    const nowhere = hex("0000000000008000 00000000 0000000000008000 01000000 aa");
+    let reads = 0;
+    let held = 0;
+    // Reads as long as there is credit for them; after each a write that nobody claims, which is told of.
+    for (;;) {
+      while (reads < greedy.requests) {
+        await greedy.send(0x20, reads++, read);
+        await greedy.send(0x10, 2, nowhere);
+        held = Math.max(held, link.heldBytes);
+      }
+      // No more after a round trip: its answer would have brought more credit.
+      const { requests, pongs } = greedy;
+      await peer.send(frame(0x03, {}, hex("01000000")));
+      await turnsUntil(() => greedy.pongs > pongs, "the link answers");
+      if (greedy.requests === requests) break;
+    }
+    for (let i = 0; i < 10_000; i++) await greedy.send(0x10, 2, nowhere);
+    held = Math.max(held, link.heldBytes);
+    console.log(`figure: held ${(held / MIB).toFixed(1)} MiB of ${(bound(24) / MIB).toFixed(1)}`);
+    assert(held <= bound(24), `${held} bytes, ${bound(24)} allowed`);
+    assert(reads >= DEFAULT_LIMITS.nonPosted, `${reads} reads`);
+    // It takes the answers after all: everything moves again.
+    await turnsUntil(() => greedy.completions === reads, "all answers are there");
+    await peer.send(frame(0x03, { ack: greedy.received }, hex("02000000")));
+    await turnsUntil(() => greedy.requests > reads, "there is credit again");
+    await greedy.send(0x20, 7, read);
+    await turnsUntil(() => greedy.completions === reads + 1, "the next read is answered");
+    assert(link.heldBytes <= RECEIVE_BUFFER + 9 * CHUNK, `${link.heldBytes} bytes are kept`);
+    peer.transport.close();
+    await greedy.reading;
+  });
+
+  Deno.test(`a ${role} that offers all it can to a peer that takes nothing holds no more than its bound`, async () => {
+    await using attacked: Victim = await victim();
+    const { link, peer } = attacked;
+    const data = new Uint8Array(100 * KIB);
+    const post = () => {
+      while (link.writable) link.postWrite(0, data);
+      link.onWritable(post);
+    };
+    post();
+    assert(link.heldBytes <= bound(data.length), `${link.heldBytes} bytes`);
+    assert(link.heldBytes > HIGH_WATER);
+    const greedy = new Greedy(peer);
+    const before = greedy.received;
+    await peer.send(frame(0x03, {}, hex("01000000")));
+    await turnsUntil(() => greedy.pongs > 0, "the link answers");
+    await turnsUntil(() => greedy.received !== before, "what was offered comes");
+    // What is taken is replaced: a hundred times as much goes through, and no more is held.
+    for (let goal = 0; goal < 400 * MIB; goal = link.counters.bytesSent) {
+      await peer.send(frame(0x03, { ack: greedy.received }, hex("01000000")));
+      await turnsUntil(() => link.counters.bytesSent > goal, "more comes");
+      assert(link.heldBytes <= bound(data.length), `${link.heldBytes} bytes`);
+    }
+    peer.transport.close();
+    await greedy.reading;
+  });
+}
+
+Deno.test("two links that are stalled while both sides offer and ask for all they can hold no more than their bound", async () => {
+  let stalled: Promise<void> | undefined;
+  let release = () => {};
+  await using pair = await linkPair({
+    filter: (_n, card, host) => [
+      {
+        peer: card.peer,
+        async read(into) {
+          const count = await card.read(into);
+          // In memory nothing else would ever let the event loop turn.
+          await (stalled ?? setImmediate());
+          return count;
+        },
+        write: (bytes) => card.write(bytes),
+        close: () => card.close(),
+        [Symbol.asyncDispose]: () => card[Symbol.asyncDispose](),
+      },
+      host,
+    ],
+  });
+  const { card, host } = pair;
+  await card.configRead(0, 4);
+  let read = 0;
+  let over = false;
+  const data = new Uint8Array(64 * KIB);
+  const busy = [card, host].flatMap((link) => {
+    const post = () => {
+      if (over) return;
+      while (link.writable) link.postWrite(0, data);
+      link.onWritable(post);
+    };
+    post();
+    return Array.from({ length: 4 }, async () => {
+      for (; !over; read++) await link.memoryRead(0, 512 * KIB);
+    });
+  });
+  await turnsUntil(() => read > 8, "both sides are busy");
+  stalled = new Promise((resolve) => release = resolve);
+  await setImmediate();
+  const { bytesReceived } = card.counters;
+  for (let turn = 0; turn < 200; turn++) await setImmediate();
+  assertEquals(card.counters.bytesReceived, bytesReceived);
+  for (const link of [card, host]) {
+    assert(link.heldBytes <= bound(data.length), `${link.heldBytes} bytes`);
+  }
+  stalled = undefined;
+  release();
+  const before = read;
+  await turnsUntil(() => read > before + 8, "both sides are busy again");
+  over = true;
+  await Promise.all(busy);
+  assertEquals(pair.cardStatus.filter(({ type }) => type === "lost"), []);
+});
+
+Deno.test("reads that are given up hold no buffer, and none that waits for credit is kept", async () => {
+  await using card = await rawCard(
+    {},
+    cardGreeting({ limits: { ...DEFAULT_LIMITS, nonPosted: 1 } }),
+  );
+  const before = Deno.memoryUsage();
+  for (let round = 0; round < 2000; round++) {
+    const stop = new AbortController();
+    const read = card.link.memoryRead(0, 128 * KIB, stop.signal);
+    stop.abort();
+    await read.catch(() => {});
+  }
+  // 2000 buffers were 250 MiB.
+  const grown = Deno.memoryUsage().external - before.external;
+  console.log(`figure: ${Math.round(grown / MIB)} MiB more after 2000 reads of 128 KiB given up`);
+  assert(grown < 64 * MIB, `${grown} bytes`);
+});
