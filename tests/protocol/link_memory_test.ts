@@ -10,7 +10,7 @@ import {
   hex,
   rawCard,
   rawHost,
-  RawPeer,
+  type RawPeer,
   type Victim,
 } from "../support/link_peer.ts";
 
