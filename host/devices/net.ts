@@ -24,6 +24,9 @@ const SEGMENTS_TO_DRIVER = FEATURE.GUEST_CSUM | FEATURE.GUEST_TSO4 | FEATURE.GUE
 const ALWAYS = FEATURE.MAC | FEATURE.MTU | FEATURE.STATUS | FEATURE.MRG_RXBUF | FEATURE.CTRL_VQ |
   FEATURE.CTRL_RX | FEATURE.CTRL_MAC_ADDR;
 
+const MTU_MIN = 68;
+const MTU_MAX = 65_535;
+
 interface Running {
   readonly receive: NetReceive;
   readonly transmit: NetTransmit;
@@ -39,6 +42,8 @@ export class NetDevice implements VirtioDevice {
   readonly queueSizes: readonly number[] = [1024, 256, 64];
   readonly pushLimits: readonly number[] = [0, MAX_TRANSMIT, MAX_COMMAND];
   readonly #backend: NetBackend;
+  /** As it was when the device was made: it may not change (§5.1.4.1). */
+  readonly #mtu: number;
   #mac: Uint8Array;
   #linkUp = true;
   #slot: DeviceSlot | undefined;
@@ -46,8 +51,16 @@ export class NetDevice implements VirtioDevice {
   #dropped = 0;
   #refused = 0;
 
+  /** @throws {RangeError} for an MTU that a device may not have (§5.1.4.1) */
   constructor(backend: NetBackend) {
     const { checksum, segmentation } = backend.offloads;
+    const { mtu, name } = backend;
+    if (!(mtu >= MTU_MIN && mtu <= MTU_MAX)) {
+      throw new RangeError(
+        `Cannot use network ${name}: its MTU is ${mtu}, wanted ${MTU_MIN} to ${MTU_MAX}`,
+      );
+    }
+    this.#mtu = mtu;
     this.name = `net ${backend.name}`;
     this.features = ALWAYS | (checksum ? CHECKSUM : 0n) |
       (checksum && segmentation ? SEGMENTATION : 0n);
@@ -68,7 +81,7 @@ export class NetDevice implements VirtioDevice {
     const view = viewOf(bytes);
     bytes.set(this.#mac, CONFIG.at.mac0);
     le16.set(view, CONFIG.at.status, this.#linkUp ? STATUS_LINK_UP : 0);
-    le16.set(view, CONFIG.at.mtu, this.#backend.mtu);
+    le16.set(view, CONFIG.at.mtu, this.#mtu);
     return bytes;
   }
 
@@ -101,7 +114,7 @@ export class NetDevice implements VirtioDevice {
       receive: new NetReceive(
         session,
         receiveQueue,
-        this.#backend.mtu,
+        this.#mtu,
         () => this.#backend.resume(),
       ),
       transmit: new NetTransmit(session, transmitQueue, this.#backend),

@@ -1,7 +1,8 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import type { NetBackend, NetEvents, NetOffloads } from "../../host/backends/types.ts";
 import { NetDevice } from "../../host/devices/net.ts";
 import { DriverError } from "../../protocol/errors.ts";
+import { viewOf } from "../../protocol/layout.ts";
 import { FEATURE } from "../../protocol/virtio/net.ts";
 import { type FakeChain, FakeSession, FakeSlot } from "../support/fake_queue.ts";
 
@@ -13,7 +14,7 @@ const CONTROL = 2;
 class Wire implements NetBackend {
   readonly name = "wire";
   readonly mac: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 1);
-  readonly mtu = 1500;
+  mtu = 1500;
   readonly offloads: NetOffloads;
   readonly sent: Uint8Array[] = [];
   readonly accepts: NetOffloads[] = [];
@@ -61,9 +62,9 @@ class Net implements AsyncDisposable {
   readonly slot = new FakeSlot();
   session: FakeSession;
   constructor(
-    { drop = 0n, offloads = {} }: { drop?: bigint; offloads?: Partial<NetOffloads> } = {},
+    { drop = 0n, wire = new Wire() }: { drop?: bigint; wire?: Wire } = {},
   ) {
-    this.wire = new Wire(offloads);
+    this.wire = wire;
     this.device = new NetDevice(this.wire);
     this.device.attached(this.slot);
     this.session = this.#begin(this.device.features & ~drop);
@@ -132,6 +133,29 @@ Deno.test("NetDevice.config() is the configuration space, byte by byte", () => {
   const device = new NetDevice(new Wire());
   assertEquals(device.config(), Uint8Array.of(2, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0xdc, 0x05));
 });
+
+Deno.test("NetDevice has the MTU that its backend began with, and refuses one that no device may have", () => {
+  const make = (mtu: number) => {
+    const wire = new Wire();
+    wire.mtu = mtu;
+    const device = new NetDevice(wire);
+    wire.mtu = 1280;
+    return viewOf(device.config()).getUint16(10, true);
+  };
+  assertEquals([68, 1500, 65_535].map(make), [68, 1500, 65_535]);
+  for (const mtu of [67, 65_536, NaN]) assertThrows(() => make(mtu), RangeError, "its MTU is");
+});
+
+for (const mtu of [68, 1500, 65_535]) {
+  Deno.test(`NetDevice sends a frame of an MTU of ${mtu} whole`, async () => {
+    const wire = new Wire();
+    wire.mtu = mtu;
+    await using net = new Net({ wire });
+    const whole = frame(mtu + 14);
+    assertEquals(net.transmit(whole).written, 0);
+    assertEquals(net.wire.sent, [whole]);
+  });
+}
 
 Deno.test("NetDevice offers the offloads that its backend has", () => {
   const common = FEATURE.MAC | FEATURE.MTU | FEATURE.STATUS | FEATURE.MRG_RXBUF |
