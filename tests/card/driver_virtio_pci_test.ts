@@ -200,6 +200,30 @@ Deno.test("FEATURES_OK is not kept, when the driver accepts a feature above 63",
   assertEquals(took().at(-1), "refused features 0");
 });
 
+Deno.test("driver_feature shows what the driver wrote, each half by itself, until the reset", () => {
+  const { fn } = make();
+  fn.write(STATUS, 1, 1);
+  const at = (select: number) => (fn.write(DRIVER_FEATURE_SELECT, 4, select), fn);
+  at(0).write(DRIVER_FEATURE, 4, 0x1000_0020);
+  at(1).write(DRIVER_FEATURE, 4, 1);
+  assertEquals([0, 1, 2].map((i) => at(i).read(DRIVER_FEATURE, 4)), [0x1000_0020, 1, 0]);
+  at(0).write(DRIVER_FEATURE, 4, 0x20);
+  assertEquals([0, 1].map((i) => at(i).read(DRIVER_FEATURE, 4)), [0x20, 1]);
+  fn.write(STATUS, 1, 0);
+  fn.resetDone();
+  assertEquals([0, 1].map((i) => at(i).read(DRIVER_FEATURE, 4)), [0, 0]);
+});
+
+for (const cause of ["queueInterrupt", "configInterrupt", "needsReset"] as const) {
+  Deno.test(`ISR status says why before INTx rises, for ${cause}()`, () => {
+    const { fn } = live();
+    const seen: number[] = [];
+    fn.connect({ set: (asserted) => asserted && seen.push(fn.read(ISR, 1)) });
+    fn[cause]();
+    assertEquals(seen, [cause === "queueInterrupt" ? 1 : 2]);
+  });
+}
+
 Deno.test("driver_feature does not change after FEATURES_OK", () => {
   const { fn } = make();
   accept(fn);

@@ -135,6 +135,44 @@ Deno.test("used() says whether the driver wants an interrupt: used_event with EV
   assertEquals(seen, [0, 0, 1, 1]);
 });
 
+for (const eventIndex of [true, false]) {
+  Deno.test(`used() looks at ${eventIndex ? "used_event" : "the flags"} alone, EVENT_IDX ${eventIndex}`, () => {
+    const rig = new MirrorRig({ eventIndex });
+    const view = viewOf(rig.bytes);
+    const { availableRing } = ringOf(8);
+    const round = (flags: number, usedEvent: number): boolean => {
+      const before = rig.interrupts;
+      rig.driver.add(PIECE, []);
+      view.setUint16(availableRing, flags, true);
+      view.setUint16(availableRing + 4 + 2 * 8, usedEvent, true);
+      rig.card.kick();
+      rig.settle();
+      rig.host.push(rig.host.pop()!, 0);
+      rig.host.publish();
+      rig.settle();
+      return rig.interrupts > before;
+    };
+    // Used indices 0 to 3; both have something to say each time.
+    const seen = [round(0, 100), round(1, 1), round(0, 2), round(1, 0)];
+    assertEquals(seen, eventIndex ? [false, true, true, false] : [true, false, true, false]);
+  });
+}
+
+Deno.test("a queue without EVENT_IDX that stalls says 1 in its flags, and 0 when it goes on", () => {
+  const rig = new MirrorRig({ eventIndex: false });
+  const flags = () => viewOf(rig.bytes).getUint16(USED, true);
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  const seen = [flags()];
+  rig.toHost.writable = false;
+  rig.driver.add(PIECE, []);
+  rig.notify();
+  seen.push(flags());
+  rig.toHost.writable = true;
+  seen.push(flags());
+  assertEquals(seen, [0, 1, 0]);
+});
+
 Deno.test("used() still wants the interrupt for what kick() took before it", () => {
   const rig = new MirrorRig({ eventIndex: true });
   rig.driver.add(PIECE, []);

@@ -111,11 +111,13 @@ Deno.test("BlockDevice refuses a sector number of 64 bits", async () => {
 });
 
 Deno.test("BlockDevice refuses changes of a read-only disk with IOERR", async () => {
-  await using driver = new BlockDriver({ backend: disk({ readOnly: true }) });
+  const backend = disk({ readOnly: true });
+  await using driver = new BlockDriver({ backend });
   const write = driver.write(0, pattern(512));
   const flush = driver.flush();
   await Promise.all([write.used, flush.used]);
   assertEquals([write.status, flush.status], [STATUS.IOERR, STATUS.OK]);
+  assertEquals(backend.bytes, disk().bytes);
 });
 
 Deno.test("BlockDevice does not know discards that were not negotiated", async () => {
