@@ -12,6 +12,7 @@ import {
   DIRECTIONS,
 } from "../support/cut_campaign.ts";
 import { type CutPlan, type CutRun, runCut } from "../support/cut_rig.ts";
+import { Random } from "../support/random.ts";
 import type { SoakFigures, SoakRun } from "./types.ts";
 
 /** Sessions that are cut again while they are resumed, each way. */
@@ -46,16 +47,14 @@ export async function cutEverywhere({ seed, quick, say }: SoakRun): Promise<Soak
 
 /** Cuts at random, up to four in a session, in either direction. */
 function cutsAgain(whole: CutRun, seed: number, count: number): CutPlan[][] {
-  let state = seed;
-  const random = (below: number) =>
-    Math.floor((state = (Math.imul(state, 1103515245) + 12345) >>> 0) / 2 ** 32 * below);
+  const random = new Random(seed);
   const cut = (reach: number): CutPlan => ({
-    direction: DIRECTIONS[random(2)]!,
-    at: random(reach),
-    how: random(3) === 0 ? "reset" : "close",
+    direction: random.pick(DIRECTIONS),
+    at: random.below(reach),
+    how: random.oneIn(3) ? "reset" : "close",
   });
   return Array.from({ length: count }, () => [
     cut(whole.bytes.cardToHost),
-    ...Array.from({ length: 1 + random(3) }, () => cut(600)),
+    ...Array.from({ length: 1 + random.below(3) }, () => cut(600)),
   ]);
 }

@@ -90,6 +90,11 @@ export class Proxy implements AsyncDisposable {
     }
   }
 
+  /** Resolves when at most `count` connections are open. */
+  async remaining(count: number): Promise<void> {
+    while (this.#running.size > count) await Promise.race(this.#running);
+  }
+
   /** Turns the next `count` connections away as soon as they are there; resolves after the last of them. */
   refuse(count: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
