@@ -4,38 +4,47 @@ import {
   digest,
   emptyDisk,
   isState,
+  passtEnvironment,
   randomBytes,
   rootDisk,
   temporaryFolder,
 } from "../support/lab.ts";
 import { LabProcess } from "../support/lab_process.ts";
+import { pairedEnvironment } from "../support/paired.ts";
 
 const MIB = 1024 * 1024;
+
+interface RestartsOptions {
+  readonly os: "linux" | "diag";
+  /** Arguments of every host. */
+  readonly devices: readonly string[];
+  /** Further arguments of every host and of the card. */
+  readonly both?: readonly string[];
+  /** Further arguments of the first host. */
+  readonly first: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
 
 /** A card process, and one host process after the other on the same port. */
 class Restarts implements AsyncDisposable {
   host!: LabProcess;
   card!: LabProcess;
-  readonly #os: string;
-  readonly #devices: readonly string[];
+  readonly #options: RestartsOptions;
   #port = 0;
 
-  private constructor(os: "linux" | "diag", devices: readonly string[]) {
-    this.#os = os;
-    this.#devices = devices;
+  private constructor(options: RestartsOptions) {
+    this.#options = options;
   }
 
   /** Resolves when the card process runs, and its OS is about to boot. */
-  static async start(
-    os: "linux" | "diag",
-    devices: readonly string[],
-    first: readonly string[],
-  ): Promise<Restarts> {
-    const restarts = new Restarts(os, devices);
+  static async start(options: RestartsOptions): Promise<Restarts> {
+    const { os, both = [], first, env } = options;
+    const restarts = new Restarts(options);
     await restarts.#startHost(first);
     const connect = ["--connect", `127.0.0.1:${restarts.#port}`, "--json"];
     const machine = ["--machine", os === "linux" ? "v86" : "diag"];
-    restarts.card = await LabProcess.start("card", [...connect, ...machine]);
+    const card = [...connect, ...machine, ...both];
+    restarts.card = await LabProcess.start("card", card, env && { env });
     return restarts;
   }
 
@@ -62,8 +71,10 @@ class Restarts implements AsyncDisposable {
   }
 
   async #startHost(args: readonly string[]): Promise<void> {
-    const listen = ["--listen", `127.0.0.1:${this.#port}`, "--os", this.#os, "--json"];
-    this.host = await LabProcess.start("host", [...listen, ...this.#devices, ...args]);
+    const { os, devices, both = [], env } = this.#options;
+    const listen = ["--listen", `127.0.0.1:${this.#port}`, "--os", os, "--json"];
+    const words = [...listen, ...devices, ...both, ...args];
+    this.host = await LabProcess.start("host", words, env && { env });
     const { port } = await this.host.event(({ type }) => type === "listening");
     this.#port = port as number;
   }
@@ -89,7 +100,11 @@ Deno.test("diag's disk loses and changes nothing while its host is killed and st
     "dd if=vda of=vda bs=512 count=16384 seek=16384 conv=fsync",
     "dd if=vda of=vda bs=512 count=16384 skip=16384 seek=32768 conv=fsync",
   ].join(" && ");
-  await using run = await Restarts.start("diag", ["--disk", disk], ["--exec", command]);
+  await using run = await Restarts.start({
+    os: "diag",
+    devices: ["--disk", disk],
+    first: ["--exec", command],
+  });
   await run.host.output(/ {2}vda\n/);
   for (const ms of [20, 300, 0, 1000, 100]) {
     await later(ms);
@@ -119,7 +134,11 @@ Deno.test("Linux works on while its host is killed and started again", async () 
     "echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/copy$i >>/root/sums; sync; done",
   ].join(" ");
   const disks = ["--disk", path, "--disk", random];
-  await using run = await Restarts.start("linux", disks, ["--exec", work]);
+  await using run = await Restarts.start({
+    os: "linux",
+    devices: disks,
+    first: ["--exec", work],
+  });
   await run.host.output(/begun/);
   for (const ms of [2500, 500, 1500]) {
     await later(ms);
@@ -135,4 +154,53 @@ Deno.test("Linux works on while its host is killed and started again", async () 
   assertMatch(await run.result(), new RegExp(`^ *3 ${digest("sha256", content)}  -\n$`));
   assertEquals(run.boots, 1);
   assert(run.card.events.filter(({ type }) => type === "adopted").length === 4);
+});
+
+Deno.test("a card adopted over TLS knows its next host by the same identity, and works on", async () => {
+  await using folder = await temporaryFolder();
+  const disk = await emptyDisk(folder.path, 8);
+  const content = randomBytes(2 * MIB);
+  await Deno.writeFile(disk, content);
+  await Deno.truncate(disk, 8 * MIB);
+  const copy = "dd if=vda of=vda bs=512 count=4096 seek=4096 conv=fsync";
+  await using run = await Restarts.start({
+    os: "diag",
+    devices: ["--disk", disk],
+    both: ["--secure"],
+    first: ["--exec", `sha256 vda length=64k && ${copy}`],
+    env: await pairedEnvironment(folder.path),
+  });
+  await run.host.output(/ {2}vda\n/);
+  for (const ms of [50, 200]) {
+    await later(ms);
+    await run.killHost();
+  }
+  await run.killHost(["--exec", "sha256 vda offset=2M length=2M"]);
+  assertMatch(await run.result(), new RegExp(`${digest("sha256", content)}  vda\n$`));
+  assertEquals(run.boots, 1);
+  assertEquals(run.card.events.filter(({ type }) => type === "adopted").length, 3);
+});
+
+const passt = await passtEnvironment();
+
+Deno.test({
+  name: "a card's network lives on passt again after its host was killed, and another host's passt",
+  ignore: passt === undefined,
+}, async () => {
+  await using run = await Restarts.start({
+    os: "diag",
+    devices: ["--net", "passt", "--disk", "mem:1M"],
+    first: ["--exec", "ip; bench vda seconds=2"],
+    env: passt!,
+  });
+  const [, address, gateway] = await run.host.output(
+    /eth0: up .* inet ([\d.]+)\/\d+ via ([\d.]+)/,
+  );
+  await run.killHost();
+  await run.killHost(["--exec", `ping -c 3 ${gateway}; ip`]);
+  const output = await run.result();
+  assertMatch(output, /3 sent, 3 received, 0% lost/);
+  // It was not configured anew: the card OS has not noticed.
+  assertMatch(output, new RegExp(`inet ${address!.replaceAll(".", "\\.")}/`));
+  assertEquals(run.boots, 1);
 });
