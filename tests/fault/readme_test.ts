@@ -16,14 +16,35 @@ async function stringsOf(file: URL): Promise<Set<string>> {
   return new Set(literals.map((text) => text.slice(1, -1).replaceAll(/\$\{[^}]*\}/g, "…")));
 }
 
+/** Rows of the failure table of the architecture. */
+const ROWS = [
+  "TCP connection lost, any byte",
+  "Host process killed and restarted",
+  "Card process killed",
+  "Backend I/O error",
+  "Malformed chain from the card",
+  "Malformed frame from a peer",
+  "Unknown or unauthenticated peer",
+  "Slow reader anywhere",
+  "Disk full, image missing, port taken",
+];
+
 const readme = await Deno.readTextFile(new URL("README.md", HERE));
 const [, ...sections] = readme.split(/^## /m);
 
+const titleOf = (section: string) => section.slice(0, section.indexOf("\n"));
+
+Deno.test("README.md has a section for each row of the failure table", () => {
+  const titles = sections.map(titleOf);
+  assertEquals(ROWS.filter((row) => !titles.includes(row)), []);
+});
+
 for (const section of sections) {
-  const title = section.slice(0, section.indexOf("\n"));
+  const title = titleOf(section);
   Deno.test(`README.md: "${title}" has tests, and they exist`, async () => {
     const text = section.replaceAll(/\n {2}/g, " ");
     const entries = [...text.matchAll(ENTRY)];
+    assert(entries.length > 0, "no test");
     assertEquals(entries.length, text.match(/^- /gm)?.length, "an entry is not of the right form");
     for (const [, path, name] of entries) {
       const file = new URL(path!, path!.includes("/") ? TESTS : HERE);
