@@ -9,18 +9,20 @@ import type { VirtioDevice } from "../../host/driver/virtio_device.ts";
 import { GuestBench } from "../support/guest_bench.ts";
 import { REG } from "../support/guest_device.ts";
 import { MemoryNet } from "../support/memory_net.ts";
+import {
+  BLOCK,
+  BLOCK_READ_ONLY,
+  BLOCK_WRITABLE,
+  CONSOLE,
+  NET,
+  NET_CHECKSUM,
+  NET_SEGMENTATION,
+  OFFERED,
+  TRANSPORT,
+} from "./offered.ts";
 
 const bitsOf = (set: bigint): number[] =>
   Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => (set >> BigInt(bit) & 1n) === 1n);
-
-/** INDIRECT_DESC, EVENT_IDX, VERSION_1. */
-const TRANSPORT = [28, 29, 32];
-/** SIZE_MAX, SEG_MAX, BLK_SIZE, FLUSH, TOPOLOGY, CONFIG_WCE. */
-const BLOCK = [1, 2, 6, 9, 10, 11];
-/** MTU, MAC, MRG_RXBUF, STATUS, CTRL_VQ, CTRL_RX, CTRL_MAC_ADDR. */
-const NET = [3, 5, 15, 16, 17, 18, 23];
-/** SIZE, MULTIPORT, EMERG_WRITE. */
-const CONSOLE = [0, 1, 2];
 
 class Net extends MemoryNet {
   override readonly offloads: { checksum: boolean; segmentation: boolean };
@@ -43,7 +45,6 @@ const terminal = () => ({
 });
 const disk = () => new MemoryBackend(new Uint8Array(4096));
 
-// Bit numbers of §5.1.3, §5.2.3, §5.3.3 and §6, by hand.
 const DEVICES: readonly {
   readonly what: string;
   readonly make: () => VirtioDevice;
@@ -52,12 +53,12 @@ const DEVICES: readonly {
   {
     what: "a disk",
     make: () => new BlockDevice({ backend: disk() }),
-    bits: [...BLOCK, 13, 14],
+    bits: [...BLOCK, ...BLOCK_WRITABLE],
   },
   {
     what: "a read-only disk",
     make: () => new BlockDevice({ backend: new ReadOnly(new Uint8Array(4096)) }),
-    bits: [...BLOCK, 5],
+    bits: [...BLOCK, ...BLOCK_READ_ONLY],
   },
   { what: "a network", make: () => new NetDevice(new Net(false, false)), bits: NET },
   {
@@ -68,12 +69,12 @@ const DEVICES: readonly {
   {
     what: "a network with checksums",
     make: () => new NetDevice(new Net(true, false)),
-    bits: [...NET, 0, 1],
+    bits: [...NET, ...NET_CHECKSUM],
   },
   {
     what: "a network with segmentation",
     make: () => new NetDevice(new Net(true, true)),
-    bits: [...NET, 0, 1, 7, 8, 9, 11, 12, 13],
+    bits: [...NET, ...NET_CHECKSUM, ...NET_SEGMENTATION],
   },
   {
     what: "a console",
@@ -123,7 +124,7 @@ Deno.test("a driver reads what the host's device offers in words 0 and 1 of devi
   const seen = [bench.block, bench.network, bench.console].map(({ offered }) => bitsOf(offered));
   assertEquals(
     seen,
-    [[...BLOCK, 13, 14], [...NET, 0, 1, 7, 8, 9, 11, 12, 13], CONSOLE].map((bits) =>
+    [[...BLOCK, ...BLOCK_WRITABLE], OFFERED[1]!, CONSOLE].map((bits) =>
       [...bits, ...TRANSPORT].sort((a, b) => a - b)
     ),
   );

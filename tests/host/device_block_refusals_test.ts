@@ -62,9 +62,11 @@ const BAD: readonly {
       })),
     ),
   },
-  ...[["OPEN", 18], ["CLOSE", 20], ["FINISH", 22], ["RESET", 24], ["RESET_ALL", 26]].map((
-    [name, type],
-  ) => ({ what: `ZONE_${name}`, status: STATUS.UNSUPP, type: Number(type) })),
+  { what: "ZONE_OPEN", status: STATUS.UNSUPP, type: 18 },
+  { what: "ZONE_CLOSE", status: STATUS.UNSUPP, type: 20 },
+  { what: "ZONE_FINISH", status: STATUS.UNSUPP, type: 22 },
+  { what: "ZONE_RESET", status: STATUS.UNSUPP, type: 24 },
+  { what: "ZONE_RESET_ALL", status: STATUS.UNSUPP, type: 26 },
   { what: "ZONE_APPEND", status: STATUS.UNSUPP, type: 15, data: pattern(512), writable: 8 },
   { what: "ZONE_REPORT", status: STATUS.UNSUPP, type: 16, writable: 512 },
   {

@@ -215,6 +215,16 @@ Deno.test("NetDevice merges buffers for a 64 KiB frame", async () => {
   assertEquals(chains[43]!.written, 72);
 });
 
+Deno.test("NetDevice shows all buffers of a frame at once", async () => {
+  await using net = new Net();
+  net.buffers(30, 30, 30);
+  const queue = net.session.queues[RECEIVE]!;
+  net.wire.events.receive(frame(60));
+  assertEquals([queue.publishes, queue.used.length], [0, 0]);
+  net.wire.events.received();
+  assertEquals([queue.publishes, queue.used.length], [1, 3]);
+});
+
 for (const piece of [1, 7, 11, 12, 13]) {
   Deno.test(`NetDevice counts buffers right when the outgoing batch is cut every ${piece} bytes`, async () => {
     await using net = new Net();
