@@ -52,6 +52,7 @@ export class CardSession {
       requester: link,
       rootPort,
       devices,
+      reachable: () => link.state === "up",
       onEvent: (event) => events.card(event),
     });
     link.signal.addEventListener("abort", () => {

@@ -17,9 +17,11 @@ import { ADOPT_SIGNAL, BOOT_SIGNAL, page, ProtocolError, type Width } from "../.
 import type { AttachedDevice } from "./attached_device.ts";
 import { platformName } from "./card_info.ts";
 import { CardPage } from "./card_page.ts";
-import type { CardRegisters, CardWindows } from "./card_registers.ts";
+import type { CardPatience } from "./card_patience.ts";
+import type { CardRegisters } from "./card_registers.ts";
 import type { Downloaded } from "./download.ts";
 import type { CardMemoryMap } from "./placement.ts";
+import type { Probed } from "./probe.ts";
 import type { RootPort } from "./root_port.ts";
 import { Slot, type SlotOptions } from "./slot.ts";
 
@@ -30,19 +32,23 @@ export interface BootstrapOffer extends CardMemoryMap {
   readonly platform: string;
 }
 
-/** @throws {ProtocolError} if what the card says of its memory cannot be */
+/** @throws {ProtocolError} if what the card says of its memory cannot be, or it says nothing */
 export async function readBootstrap(
-  registers: CardRegisters,
-  windows: CardWindows,
-  memoryMib: number,
+  { registers, windows, info: { memoryMib } }: Probed,
+  patience: CardPatience,
   signal: AbortSignal,
 ): Promise<BootstrapOffer> {
-  const [info, platform, offset, size] = await Promise.all([
-    registers.read("download_info", signal),
-    registers.read("platform", signal),
-    registers.read("card_page_offset", signal),
-    registers.read("card_page_size", signal),
-  ]);
+  const [info, platform, offset, size] = await patience.answered(
+    "say where it takes a download",
+    signal,
+    (limited) =>
+      Promise.all([
+        registers.read("download_info", limited),
+        registers.read("platform", limited),
+        registers.read("card_page_offset", limited),
+        registers.read("card_page_size", limited),
+      ]),
+  );
   const loadAddress = (info & ~(ALIGN - 1)) >>> 0;
   if (size < page.PAGE_SIZE || offset % ALIGN !== 0 || offset + size > windows.aperture.size) {
     throw new ProtocolError(

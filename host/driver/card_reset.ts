@@ -5,26 +5,26 @@
  */
 import { DOWNLOAD_INFO } from "../../protocol/mod.ts";
 import { BootError } from "./boot_error.ts";
+import type { CardPatience } from "./card_patience.ts";
 import type { CardRegisters } from "./card_registers.ts";
 import type { CardReports } from "./card_reports.ts";
 import { WaitTimeout } from "./condition.ts";
-import { Deadline } from "./deadline.ts";
 
 export interface CardResetOptions {
   readonly registers: CardRegisters;
   readonly reports: CardReports;
-  /** Milliseconds. */
-  readonly timeout: number;
+  readonly patience: CardPatience;
   readonly signal: AbortSignal;
 }
 
 /** @throws {BootError} if the card refuses, or is not ready in time */
 export async function resetCard(
-  { registers, reports, timeout, signal }: CardResetOptions,
+  { registers, reports, patience, signal }: CardResetOptions,
 ): Promise<void> {
-  using deadline = new Deadline(
-    timeout,
-    () => `not ready after ${timeout / 1000} s, last POST code ${reports.postCodes.lastText}`,
+  using deadline = patience.forReset(() =>
+    `not ready after ${
+      patience.resetTimeout / 1000
+    } s, last POST code ${reports.postCodes.lastText}`
   );
   const limited = AbortSignal.any([signal, deadline.signal]);
   registers.write("reset", 1);

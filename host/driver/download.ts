@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import type { Requester, Span } from "../../protocol/mod.ts";
 import { BootImage, type BootImages } from "./boot_image.ts";
+import type { CardPatience } from "./card_patience.ts";
 import { HEAD_SIZE, type KernelKind, kernelKind } from "./kernel_kind.ts";
 import { type CardMemoryMap, place, type Placement } from "./placement.ts";
 
@@ -22,6 +23,7 @@ export interface DownloadTarget extends CardMemoryMap {
   readonly aperture: number;
   /** What runs the card's CPU, as in CardInfo. */
   readonly platform: string;
+  readonly patience: CardPatience;
 }
 
 export interface DownloadProgress {
@@ -41,6 +43,7 @@ export interface Downloaded {
 /**
  * @throws {BackendError} if an image cannot be read
  * @throws {BootError} if the kernel is none for this card, or does not fit
+ * @throws {ProtocolError} if the card takes nothing for too long
  */
 export async function download(
   target: DownloadTarget,
@@ -80,11 +83,14 @@ async function send(
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const { requester, aperture } = target;
+  const { requester, aperture, patience } = target;
   const hash = createHash("sha256");
   const buffer = new Uint8Array(Math.min(PIECE, to.length));
   for (let done = 0; done < to.length;) {
-    await writable(requester, signal);
+    if (!requester.writable) {
+      const ask = (limited: AbortSignal) => writable(requester, limited);
+      await patience.answered("take more of the download", signal, ask);
+    }
     const piece = buffer.subarray(0, to.length - done);
     await image.read(piece);
     signal.throwIfAborted();
@@ -100,12 +106,11 @@ async function send(
 function writable(requester: Requester, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    if (requester.writable) return resolve();
     const aborted = () => reject(signal.reason);
     signal.addEventListener("abort", aborted, { once: true });
     requester.onWritable(() => {
       signal.removeEventListener("abort", aborted);
       resolve();
-    });
+    }, signal);
   });
 }

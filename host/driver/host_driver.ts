@@ -25,6 +25,7 @@ import { BootError } from "./boot_error.ts";
 import type { BootImages } from "./boot_image.ts";
 import type { CardInfo } from "./card_info.ts";
 import { CardLife } from "./card_life.ts";
+import { CardPatience, type CardPatienceOptions } from "./card_patience.ts";
 import { CardReports } from "./card_reports.ts";
 import { resetCard } from "./card_reset.ts";
 import { WaitTimeout } from "./condition.ts";
@@ -34,15 +35,13 @@ import { probe, type Probed } from "./probe.ts";
 import type { RootPort } from "./root_port.ts";
 import type { LifeEvent, LifeState } from "./states.ts";
 
-/** How long a card may take from reset to ready, ms: the original's 45 s. */
-const RESET_TIMEOUT = 45_000;
 const ALL_SOURCES = 0xffff_ffff;
 /** POST codes, starts and faults of each device that are told in one second; all are counted. */
 const EVENTS_A_SECOND = 20;
 /** No failure. */
 const NONE = Symbol("none");
 
-export interface HostDriverOptions {
+export interface HostDriverOptions extends CardPatienceOptions {
   readonly requester: Requester;
   /** The completer of that link. */
   readonly rootPort: RootPort;
@@ -50,8 +49,6 @@ export interface HostDriverOptions {
   readonly devices: readonly AttachedDevice[];
   /** Called synchronously, also while frames are applied: must not throw. */
   readonly onEvent?: (event: CardEvent) => void;
-  /** Milliseconds; 45 s by default. */
-  readonly resetTimeout?: number;
 }
 
 export interface CancelOptions {
@@ -70,6 +67,7 @@ export interface TimeoutOptions extends CancelOptions {
 
 export class HostDriver implements AsyncDisposable {
   readonly #options: HostDriverOptions;
+  readonly #patience: CardPatience;
   readonly #reports: CardReports;
   readonly #life: CardLife;
   readonly #closed = new AbortController();
@@ -93,6 +91,7 @@ export class HostDriver implements AsyncDisposable {
 
   private constructor(options: HostDriverOptions) {
     this.#options = options;
+    this.#patience = new CardPatience(options);
     const reports = this.#reports = new CardReports(options.rootPort.memory);
     this.#limit = new EventLimit(
       EVENTS_A_SECOND,
@@ -150,14 +149,20 @@ export class HostDriver implements AsyncDisposable {
    */
   async probe({ signal, adopt = false }: ProbeOptions = {}): Promise<CardInfo> {
     const open = this.#open(signal);
-    const probed = await probe(this.#options.requester, open);
-    this.#probed = probed;
-    const { registers } = probed;
-    registers.write("interrupt_enable", ALL_SOURCES);
-    // Here the card says why, if it cannot become ready.
-    registers.write("host_page_low", this.#reports.page.address % 2 ** 32);
-    registers.write("host_page_high", Math.floor(this.#reports.page.address / 2 ** 32));
-    const found = await registers.read("download_info", open);
+    const { page } = this.#reports;
+    const [probed, found] = await this.#patience.answered(
+      "answer the probe",
+      open,
+      async (limited) => {
+        const probed = this.#probed = await probe(this.#options.requester, limited);
+        const { registers } = probed;
+        registers.write("interrupt_enable", ALL_SOURCES);
+        // Here the card says why, if it cannot become ready.
+        registers.write("host_page_low", page.address % 2 ** 32);
+        registers.write("host_page_high", Math.floor(page.address / 2 ** 32));
+        return [probed, await registers.read("download_info", limited)] as const;
+      },
+    );
     if (adopt && (found & DOWNLOAD_INFO.adoptable) && await this.#adopt(probed, open)) {
       return this.#info!;
     }
@@ -286,12 +291,9 @@ export class HostDriver implements AsyncDisposable {
     this.#reports[Symbol.dispose]();
   }
 
-  async #identify(
-    { registers, windows, info }: Probed,
-    signal: AbortSignal,
-  ): Promise<BootstrapOffer> {
-    const offer = await readBootstrap(registers, windows, info.memoryMib, signal);
-    this.#info = { ...info, platform: offer.platform };
+  async #identify(probed: Probed, signal: AbortSignal): Promise<BootstrapOffer> {
+    const offer = await readBootstrap(probed, this.#patience, signal);
+    this.#info = { ...probed.info, platform: offer.platform };
     this.#emit({ type: "found", info: this.#info });
     return offer;
   }
@@ -304,9 +306,10 @@ export class HostDriver implements AsyncDisposable {
     this.#adopting = true;
     try {
       boot.adopt(offer, this.#options.devices);
+      using deadline = this.#patience.forReset(() => "Cannot adopt card OS: it says nothing");
       await this.#reports.changed.until(
         () => !this.#adopting || this.#reports.page.cardState === "stopped" || undefined,
-        { signal, timeout: this.#options.resetTimeout ?? RESET_TIMEOUT },
+        { signal: AbortSignal.any([signal, deadline.signal]) },
       );
     } catch (error) {
       if (!(error instanceof WaitTimeout)) throw error;
@@ -320,10 +323,10 @@ export class HostDriver implements AsyncDisposable {
   /** Downloads, publishes and rings, unless `signal` aborts before the card was started. */
   async #startBoot(images: BootImages, signal: AbortSignal): Promise<void> {
     const probed = this.#probed!;
-    const { info, registers, windows } = probed;
     const { requester, devices } = this.#options;
-    const offer = await readBootstrap(registers, windows, info.memoryMib, signal);
-    const target = { ...offer, requester, aperture: windows.aperture.address };
+    const offer = await readBootstrap(probed, this.#patience, signal);
+    const aperture = probed.windows.aperture.address;
+    const target = { ...offer, requester, aperture, patience: this.#patience };
     const downloaded = await download(
       target,
       images,
@@ -399,8 +402,7 @@ export class HostDriver implements AsyncDisposable {
   }
 
   #resetCard({ registers }: Probed, signal: AbortSignal): Promise<void> {
-    const timeout = this.#options.resetTimeout ?? RESET_TIMEOUT;
-    return resetCard({ registers, reports: this.#reports, timeout, signal });
+    return resetCard({ registers, reports: this.#reports, patience: this.#patience, signal });
   }
 
   async #dropBoot(): Promise<void> {

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
 import { BootError } from "../../host/driver/boot_error.ts";
 import type { BootImages } from "../../host/driver/boot_image.ts";
+import { CardPatience } from "../../host/driver/card_patience.ts";
 import { download, type DownloadProgress } from "../../host/driver/download.ts";
 import { probe } from "../../host/driver/probe.ts";
 import { RootPort } from "../../host/driver/root_port.ts";
@@ -21,6 +22,7 @@ async function makeTarget() {
     memoryBytes: card.memoryBytes,
     loadAddress: MIB,
     page: { address: card.pageOffset, length: 0x20000 },
+    patience: new CardPatience({ answerTimeout: 1000 }),
   };
   return { card, target };
 }

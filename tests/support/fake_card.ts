@@ -53,6 +53,8 @@ export class FakeCard {
   onBoot: () => void = () => {};
   onReset: () => void = () => this.becomeReady();
   onDoorbell: (number: number, value: number) => void = () => {};
+  /** It answers nothing that it is asked. */
+  mute = false;
   /** Back-pressure of the link, by hand. */
   writable = true;
   readonly requester: Requester;
@@ -260,7 +262,9 @@ export class FakeCard {
   #ask<T>(answer: () => T, signal?: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
       this.#enqueue(() => {
+        if (this.mute) return;
         try {
           resolve(answer());
         } catch (error) {
