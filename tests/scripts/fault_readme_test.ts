@@ -1,8 +1,8 @@
-// The list of README.md is true: every test that it names is there.
+// The list of tests/fault/README.md is true: every test that it names is there.
 import { assert, assertEquals } from "@std/assert";
 
-const HERE = new URL("./", import.meta.url);
-const TESTS = new URL("../", HERE);
+const TESTS = new URL("../", import.meta.url);
+const FAULT = new URL("fault/", TESTS);
 /** - `file`, "name of the test": what it measures. */
 const ENTRY = /^- `([^`]+)`, "([^"]+)": \S/gm;
 
@@ -29,25 +29,25 @@ const ROWS = [
   "Disk full, image missing, port taken",
 ];
 
-const readme = await Deno.readTextFile(new URL("README.md", HERE));
+const readme = await Deno.readTextFile(new URL("README.md", FAULT));
 const [, ...sections] = readme.split(/^## /m);
 
 const titleOf = (section: string) => section.slice(0, section.indexOf("\n"));
 
-Deno.test("README.md has a section for each row of the failure table", () => {
+Deno.test("tests/fault/README.md has a section for each row of the failure table", () => {
   const titles = sections.map(titleOf);
   assertEquals(ROWS.filter((row) => !titles.includes(row)), []);
 });
 
 for (const section of sections) {
   const title = titleOf(section);
-  Deno.test(`README.md: "${title}" has tests, and they exist`, async () => {
+  Deno.test(`tests/fault/README.md: "${title}" has tests, and they exist`, async () => {
     const text = section.replaceAll(/\n {2}/g, " ");
     const entries = [...text.matchAll(ENTRY)];
     assert(entries.length > 0, "no test");
     assertEquals(entries.length, text.match(/^- /gm)?.length, "an entry is not of the right form");
     for (const [, path, name] of entries) {
-      const file = new URL(path!, path!.includes("/") ? TESTS : HERE);
+      const file = new URL(path!, path!.includes("/") ? TESTS : FAULT);
       assert((await stringsOf(file)).has(name!), `Cannot find test in ${path}: ${name}`);
     }
   });
