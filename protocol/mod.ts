@@ -53,7 +53,7 @@ export {
   type TlsListenOptions,
   type TlsOptions,
 } from "./link/tls.ts";
-export type { TlsTransport } from "./link/tls_transport.ts";
+export { secureClient, type TlsServerOptions, type TlsTransport } from "./link/tls_transport.ts";
 export {
   type Completer,
   MESSAGE,

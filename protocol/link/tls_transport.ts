@@ -1,17 +1,19 @@
 /**
- * TLS 1.3 over any transport, both sides with a certificate: the bytes of one transport through `node:tls` into another.
+ * TLS over any transport: the bytes of one transport through `node:tls` into another. Between host and card it is 1.3, both
+ * sides with a certificate.
  *
  * `node:tls` on a socket of its own reads ahead without end (Deno 2.9.6). Here it has no socket: this file feeds it what
  * it reads below, and reads no more while {@linkcode READ_AHEAD} bytes wait, so back-pressure reaches the network.
  *
- * Whom a certificate belongs to is the caller's question. The handshake proves that the peer has its key, no more: no
+ * Whom a card's or a host's certificate belongs to is the caller's question. The handshake proves that the peer has its key, no more: no
  * authority is asked, and none would be believed (verified with Deno 2.9.6 on both sides by `link_tls_test.ts`).
  *
  * @module
  */
 import { Buffer } from "node:buffer";
+import { isIP } from "node:net";
 import { Duplex } from "node:stream";
-import { connect, createServer, type TLSSocket } from "node:tls";
+import { connect, type ConnectionOptions, createServer, type TLSSocket } from "node:tls";
 import { LinkError } from "../errors.ts";
 import { CERTIFICATE_NAME, fingerprintOf, type Identity } from "./certificate.ts";
 import { refuse } from "./handshake.ts";
@@ -67,6 +69,44 @@ export async function secureTransport(
   }
 }
 
+/** What a client of a server that authorities vouch for needs. */
+export interface TlsServerOptions {
+  /** DNS name or IP address that the server's certificate must have. */
+  readonly name: string;
+  /** PEM: who may have signed it; Deno's own authorities without. */
+  readonly authorities?: string;
+  /** PEM: shown to a server that asks for it. */
+  readonly client?: { readonly certificate: string; readonly key: string };
+}
+
+/**
+ * TLS 1.2 or later over `below`, to a server known as the rest of the world knows its servers: by a name in a certificate
+ * that an authority signed. It owns `below` from now on; closing that ends a handshake that takes too long.
+ * @throws {LinkError} if the handshake fails or the server is not to be trusted; `below` is closed then
+ */
+export async function secureClient(
+  below: Transport,
+  options: TlsServerOptions,
+): Promise<Transport> {
+  const { name, authorities, client } = options;
+  const transport = new TlsConnection(below);
+  try {
+    await transport.connect({
+      ...(authorities !== undefined && { ca: authorities }),
+      ...(client && { cert: client.certificate, key: client.key }),
+      // An address is no server name to TLS (RFC 6066 §3), but is looked for in the certificate all the same.
+      ...(isIP(name) === 0 ? { servername: name } : { host: name }),
+      minVersion: "TLSv1.2",
+    });
+    return transport;
+  } catch (error) {
+    transport.close();
+    throw new LinkError(`Cannot agree on TLS with ${below.peer}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
 /** What came first from below was not TLS. */
 class NotTls extends LinkError {}
 
@@ -116,12 +156,9 @@ class TlsConnection implements TlsTransport {
       // Not who signed the certificate counts, but which one it is.
       rejectUnauthorized: false,
     } as const;
-    await this.#settled((resolve, reject) => {
-      if (role === "card") {
-        const socket = connect({ ...options, socket: this.#stream, servername: CERTIFICATE_NAME });
-        socket.once("secureConnect", resolve);
-        this.#follow(socket);
-      } else {
+    if (role === "card") await this.connect({ ...options, servername: CERTIFICATE_NAME });
+    else {
+      await this.#settled((resolve, reject) => {
         const server = createServer({ ...options, requestCert: true });
         server.once("tlsClientError", reject);
         server.once("secureConnection", (socket) => {
@@ -129,12 +166,22 @@ class TlsConnection implements TlsTransport {
           resolve();
         });
         server.emit("connection", this.#stream);
-      }
-      void this.#pump();
-    });
+        void this.#pump();
+      });
+    }
     const certificate = this.#socket!.getPeerCertificate()?.raw;
     if (!certificate) throw new LinkError("it showed no certificate");
     this.fingerprint = await fingerprintOf(Uint8Array.from(certificate));
+  }
+
+  /** As TLS's client. */
+  async connect(options: ConnectionOptions): Promise<void> {
+    await this.#settled((resolve) => {
+      const socket = connect({ ...options, socket: this.#stream });
+      socket.once("secureConnect", resolve);
+      this.#follow(socket);
+      void this.#pump();
+    });
   }
 
   async read(into: Uint8Array): Promise<number | null> {

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import type { BlockBackend } from "../../host/backends/types.ts";
 import { BackendError } from "../../protocol/mod.ts";
-import { NbdProcess } from "../support/nbd_process.ts";
+import { freePort, NbdProcess } from "../support/nbd_process.ts";
 import { missing } from "../support/needs.ts";
 
 const noNbdkit = await missing({ program: "nbdkit" });
@@ -228,12 +228,6 @@ async function raw(folder: string): Promise<string> {
 async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await Deno.makeTempDir();
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}
-
-/** Taken by nobody a moment ago. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function run(program: string, ...args: string[]): Promise<void> {

@@ -80,3 +80,9 @@ export class NbdProcess implements AsyncDisposable {
       .spawn();
   }
 }
+
+/** Taken by nobody a moment ago. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

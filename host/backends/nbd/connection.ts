@@ -7,12 +7,13 @@
  */
 import { LinkError, pause, type Transport, viewOf } from "../../../protocol/mod.ts";
 import { ByteReader } from "./byte_reader.ts";
-import { type NbdExport, negotiate } from "./handshake.ts";
+import { greet, type NbdExport, negotiate } from "./handshake.ts";
 import { COMMAND, MAGIC, REQUEST } from "./protocol.ts";
 import { readReplies, type Replies } from "./replies.ts";
 import type { NbdRequest } from "./request.ts";
 import { RequestSender } from "./sender.ts";
 import { dialNbd } from "./socket.ts";
+import { lostAfterTls, startTls } from "./tls.ts";
 import type { NbdAddress } from "./uri.ts";
 
 /** From the dial to the export's size, ms. */
@@ -39,7 +40,7 @@ export class NbdConnection {
     this.#sender = new RequestSender(transport, (error) => this.drop(error));
   }
 
-  /** @throws {LinkError | BackendError} as {@linkcode dialNbd} and {@linkcode negotiate}; the signal's reason */
+  /** @throws {LinkError | BackendError} as {@linkcode dialNbd}, {@linkcode startTls} and {@linkcode negotiate}; the signal's reason */
   static async open(address: NbdAddress, signal: AbortSignal): Promise<NbdConnection> {
     const limit = new AbortController();
     const late = new LinkError(`the server was silent for ${HANDSHAKE_LIMIT / 1000} s`);
@@ -51,8 +52,17 @@ export class NbdConnection {
     try {
       transport = await dialNbd(address, either);
       either.throwIfAborted();
-      const reader = new ByteReader(transport);
-      const exported = await negotiate(transport, reader, address.exportName);
+      let reader = new ByteReader(transport);
+      await greet(transport, reader);
+      const { tls, exportName } = address;
+      if (tls !== undefined) {
+        transport = await startTls(transport, reader, tls);
+        either.throwIfAborted();
+        reader = new ByteReader(transport);
+      }
+      const exported = await negotiate(transport, reader, exportName).catch((error) => {
+        throw tls === undefined ? error : lostAfterTls(error);
+      });
       either.throwIfAborted();
       return new NbdConnection(transport, reader, exported);
     } catch (error) {

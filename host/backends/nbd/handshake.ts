@@ -45,6 +45,8 @@ const LARGEST_MINIMUM = 64 * 1024;
 const MAX_REPLIES = 64;
 
 /**
+ * All options but STARTTLS, after {@linkcode greet}.
+ *
  * @throws {BackendError} if the server has no such export, or one that is of no use here
  * @throws {LinkError} if the connection ends or what it brings is no NBD
  */
@@ -53,13 +55,13 @@ export async function negotiate(
   reader: ByteReader,
   exportName: string,
 ): Promise<NbdExport> {
-  await greet(transport, reader);
   const structuredReplies = await askStructuredReplies(transport, reader);
   const chosen = await go(transport, reader, exportName);
   return { ...chosen, structuredReplies };
 }
 
-async function greet(transport: Transport, reader: ByteReader): Promise<void> {
+/** The first words of both. @throws {BackendError | LinkError} if it is no server for us */
+export async function greet(transport: Transport, reader: ByteReader): Promise<void> {
   await reader.need(SERVER_HELLO.size);
   const hello = SERVER_HELLO.read(reader.view, reader.take(SERVER_HELLO.size));
   if (hello.magic !== MAGIC.NBDMAGIC) throw new LinkError("it is no NBD server");
@@ -127,14 +129,19 @@ function goData(exportName: string): Uint8Array {
   return data;
 }
 
-async function sendOption(transport: Transport, option: number, data: Uint8Array): Promise<void> {
+export async function sendOption(
+  transport: Transport,
+  option: number,
+  data: Uint8Array,
+): Promise<void> {
   const bytes = new Uint8Array(OPTION.size + data.length);
   OPTION.write(viewOf(bytes), { magic: MAGIC.IHAVEOPT, option, length: data.length });
   bytes.set(data, OPTION.size);
   await transport.write(bytes);
 }
 
-async function optionReply(
+/** The head of a reply: `length` bytes, at most 4096, follow. @throws {LinkError} if it is none to `option` */
+export async function optionReply(
   reader: ByteReader,
   option: number,
 ): Promise<{ readonly type: number; readonly length: number }> {

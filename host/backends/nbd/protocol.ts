@@ -71,7 +71,7 @@ export const MAGIC = {
 
 /** The same bits in the server's flags and in the client's answer. */
 export const HELLO_FLAG = { FIXED_NEWSTYLE: 1, NO_ZEROES: 2 } as const;
-export const OPT = { GO: 7, STRUCTURED_REPLY: 8 } as const;
+export const OPT = { STARTTLS: 5, GO: 7, STRUCTURED_REPLY: 8 } as const;
 export const REP = { ACK: 1, INFO: 3, ERROR: 0x8000_0000, ERR_UNSUP: 0x8000_0001 } as const;
 export const INFO = { EXPORT: 0, BLOCK_SIZE: 3 } as const;
 
@@ -81,7 +81,7 @@ export const OPTION_ERROR: ReadonlyMap<number, string> = new Map([
   [2, "not permitted"],
   [3, "it calls the option invalid"],
   [4, "not possible on its platform"],
-  [5, "it wants TLS"],
+  [5, "it wants TLS, which is nbds instead of nbd in the URI"],
   [6, "it has no such export"],
   [7, "it is shutting down"],
   [8, "it wants other block sizes"],
