@@ -1,7 +1,8 @@
 /**
  * One transport in the life of a session: one read loop, one write at a time, a heartbeat.
  *
- * - Everything that one read brought is applied before anything is awaited, and its answers leave in one write.
+ * - Everything that one read brought is applied before anything is awaited, and its answers leave in one write; but
+ *   for a peer that asks for much that nobody claims: others have their turn in between.
  * - What is encoded while a write is under way leaves with the next one: the slower the network, the larger the batch.
  * - Timers belong to the connection, never to a frame.
  *
@@ -21,6 +22,8 @@ import type { Transport } from "./types.ts";
 
 /** Longest time that an acknowledgement waits for a frame to ride on, in ms. */
 const ACK_DELAY = 20;
+/** Unsupported requests of one turn of the event loop: each costs some microseconds, a thousand times what it brings. */
+const REFUSALS_A_TURN = 1024;
 /** Longest time to get a goodbye out and see the peer close, in ms. */
 export const GOODBYE_LINGER = 1_000;
 
@@ -88,7 +91,7 @@ export class Connection {
         this.#question?.heard();
         reader.filled(count);
         if (this.#leaving) this.#awaitGoodbye(reader);
-        else this.#batch(reader);
+        while (this.#batch(reader)) await new Promise((resolve) => setTimeout(resolve, 0));
       }
     } catch (error) {
       this.#lost(error);
@@ -154,13 +157,19 @@ export class Connection {
     this.#transport.close();
   }
 
-  #batch(reader: FrameReader): void {
+  /** Applies what was read; true if there is more, for another turn. */
+  #batch(reader: FrameReader): boolean {
+    if (this.#stopped || this.#leaving) return false;
     const session = this.#session;
+    const refusals = session.counters.unsupported + REFUSALS_A_TURN;
+    let more = false;
     this.#batching = true;
     try {
       while (!this.#stopped && !this.#leaving && reader.next()) {
         if (isControl(reader.type)) this.#controlFrame(reader);
         else session.transaction(reader);
+        more = session.counters.unsupported >= refusals;
+        if (more) break;
       }
       if (!this.#stopped && !this.#leaving) session.batchEnd();
     } catch (error) {
@@ -170,6 +179,7 @@ export class Connection {
     }
     this.#settle();
     this.flush();
+    return more;
   }
 
   #controlFrame(frame: FrameReader): void {

@@ -27,7 +27,7 @@ export const DRIVER_FAULT = {
   "queue-setup": 10,
   /** A feature accepted that was not offered, or a required one missing. */
   features: 11,
-  /** A mirror record that contradicts itself: only a broken card process makes one. */
+  /** A mirror record that contradicts itself: of a broken card process, or under a driver that writes its used ring. */
   record: 12,
   /** A device status that takes a bit back or skips a step (§2.1.1, §3.1.1). */
   status: 13,

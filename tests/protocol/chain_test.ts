@@ -1,44 +1,22 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { DriverError } from "../../protocol/errors.ts";
-import { viewOf } from "../../protocol/layout.ts";
-import { ChainWalker } from "../../protocol/virtio/chain.ts";
 import type { DriverFault } from "../../protocol/virtio/faults.ts";
-import { DESC_F, VIRTQ_DESC } from "../../protocol/virtio/ring.ts";
-import type { Descriptor } from "../support/ring_driver.ts";
+import { DESC_F } from "../../protocol/virtio/ring.ts";
+import {
+  found,
+  INDIRECT,
+  MEMORY,
+  memoryWith,
+  type Row,
+  SIZE,
+  TABLE,
+  walkerOf,
+  walksAnyBytes,
+  walksAsReference,
+} from "../support/virtio_properties.ts";
 
-const SIZE = 4;
-const TABLE = 0x100;
-const INDIRECT = 0x400;
-const MEMORY = 0x1000;
-const RING = { size: SIZE, descriptorTable: TABLE, availableRing: 0, usedRing: 0x40 };
 const { NEXT, WRITE, INDIRECT: IND } = DESC_F;
-
-/** addr, len, flags, next. */
-type Row = readonly [addr: number, len: number, flags?: number, next?: number];
-
-function memoryWith(table: readonly Row[], indirect: readonly Row[] = []): DataView {
-  const view = new DataView(new ArrayBuffer(MEMORY));
-  const write = (rows: readonly Row[], at: number) =>
-    rows.forEach(([addr, len, flags = 0, next = 0], i) =>
-      VIRTQ_DESC.write(view, { addr, len, flags, next }, at + 16 * i)
-    );
-  write(table, TABLE);
-  write(indirect, INDIRECT);
-  return view;
-}
-
-function walkerOf(indirect = true, memorySize = MEMORY): ChainWalker {
-  return new ChainWalker({ ring: RING, memorySize, indirect, capacity: 2 * SIZE });
-}
-
-/** What the walker found, as [address, length] pairs. */
-function found(walker: ChainWalker, base = 0) {
-  const piece = (i: number) => [walker.addresses[i]!, walker.lengths[i]!];
-  const { readableCount, writableCount } = walker;
-  const all = Array.from({ length: readableCount + writableCount }, (_, i) => piece(base + i));
-  return { readable: all.slice(0, readableCount), writable: all.slice(readableCount) };
-}
 
 Deno.test("walk() finds readable then writable segments, in chain order and not table order", () => {
   const walker = walkerOf();
@@ -195,97 +173,12 @@ Deno.test("walk() refuses 2^32 bytes in all, and takes one less", () => {
   assertEquals(assertThrows(() => walker.walk(memory, 0), DriverError).fault, "chain-length");
 });
 
-/** The rules written down without regard to cost: the whole chain as a list first, then what is wrong with it. */
-function reference(view: DataView, head: number): ReturnType<typeof found> | DriverFault {
-  const row = (table: number, i: number): Descriptor => VIRTQ_DESC.read(view, table + 16 * i);
-  const chain: Descriptor[] = [];
-  let [table, count, index, inside] = [TABLE, SIZE, head, false];
-  while (true) {
-    if (index >= count) return "chain-index";
-    const descriptor = row(table, index);
-    if (descriptor.addr + descriptor.len > MEMORY) return "chain-address";
-    if (descriptor.flags & IND) {
-      const { flags, len } = descriptor;
-      if (inside || (flags & NEXT) || len === 0 || len % 16) return "chain-indirect";
-      [table, count, index, inside] = [descriptor.addr, len / 16, 0, true];
-      continue;
-    }
-    if (chain.length === SIZE) return "chain-loop";
-    chain.push(descriptor);
-    const kinds = chain.map((d) => (d.flags & WRITE ? "w" : "r")).join("");
-    if (kinds.includes("wr")) return "chain-order";
-    if (!(descriptor.flags & NEXT)) break;
-    index = descriptor.next;
-  }
-  const pieces = (write: number) =>
-    chain.filter((d) => (d.flags & WRITE) === write && d.len > 0).map((d) => [d.addr, d.len]);
-  return { readable: pieces(0), writable: pieces(WRITE) };
-}
-
-/** Counts the 16-bit reads of a view: flags and next. */
-function countReads(view: DataView): () => number {
-  let reads = 0;
-  const get = view.getUint16.bind(view);
-  view.getUint16 = (at, little) => {
-    reads++;
-    return get(at, little);
-  };
-  return () => reads;
-}
-
 Deno.test("walk() agrees with the reference on any table, in bounded steps, inside memory", () => {
-  const address = fc.oneof(
-    fc.constantFrom(INDIRECT, INDIRECT + 16, TABLE, MEMORY - 16, MEMORY),
-    fc.integer({ min: 0, max: MEMORY + 8 }),
-  );
-  const length = fc.oneof(fc.constantFrom(0, 1, 16, 48, 64, 80), fc.nat(MEMORY));
-  const flags = fc.constantFrom(0, NEXT, NEXT, WRITE, NEXT | WRITE, NEXT | WRITE, IND, IND | NEXT);
-  const descriptor = fc.tuple(address, length, flags, fc.integer({ min: 0, max: SIZE + 1 }));
   let whole = 0;
-  fc.assert(
-    fc.property(
-      fc.array(descriptor, { minLength: SIZE, maxLength: SIZE }),
-      fc.array(descriptor, { minLength: 6, maxLength: 6 }),
-      fc.integer({ min: 0, max: SIZE }),
-      (table, indirect, head) => {
-        const memory = memoryWith(table, indirect);
-        const expected = reference(memory, head);
-        const walker = walkerOf();
-        const reads = countReads(memory);
-        try {
-          walker.walk(memory, head);
-        } catch (error) {
-          assert(error instanceof DriverError);
-          assertEquals(error.fault, expected);
-          return;
-        } finally {
-          // Flags and next of each buffer, one more for the table and the descriptor too many.
-          assert(reads() <= 2 * SIZE + 2, `${reads()} reads`);
-        }
-        assertEquals<unknown>(found(walker), expected);
-        whole++;
-      },
-    ),
-    { numRuns: 2000 },
-  );
+  fc.assert(walksAsReference(() => whole++), { seed: 20, numRuns: 3000 });
   assert(whole > 100, `only ${whole} chains were whole`);
 });
 
 Deno.test("walk() refuses or stays inside memory, whatever the bytes", () => {
-  fc.assert(fc.property(
-    fc.uint8Array({ minLength: 0x300, maxLength: 0x300 }),
-    fc.nat(0xffff),
-    (bytes, head) => {
-      const memory = new Uint8Array(MEMORY);
-      memory.set(bytes, TABLE);
-      const walker = walkerOf();
-      try {
-        walker.walk(viewOf(memory), head);
-      } catch (error) {
-        return error instanceof DriverError;
-      }
-      const { readable, writable } = found(walker);
-      return [...readable, ...writable].every(([at, length]) => at! + length! <= MEMORY);
-    },
-  ));
+  fc.assert(walksAnyBytes(), { seed: 21, numRuns: 1000 });
 });

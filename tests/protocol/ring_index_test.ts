@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
+import fc from "fast-check";
 import { advance, crossed, distance, past } from "../../protocol/virtio/ring_index.ts";
+import { movesRound } from "../support/virtio_properties.ts";
 
 Deno.test("advance() and distance() go round at 2^16", () => {
   assertEquals(advance(0xffff), 0);
@@ -38,3 +40,7 @@ const PAST = [
 for (const { event, now, is, when } of PAST) {
   Deno.test(`past() is ${is} when ${when}`, () => assertEquals(past(event, now), is));
 }
+
+Deno.test("indices move round, and an event is met once on the way, whatever they are", () => {
+  fc.assert(movesRound(), { seed: 23, numRuns: 3000 });
+});

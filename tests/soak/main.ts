@@ -6,15 +6,19 @@
  * @module
  */
 import { CommandError, EXIT, parseOptions, runMain, wholeNumber } from "../../scripts/cli/mod.ts";
+import { chains } from "./chains.ts";
 import { crashConsistency } from "./crash_consistency.ts";
 import { cutEverywhere } from "./cut_everywhere.ts";
 import { frames } from "./frames.ts";
+import { registers } from "./registers.ts";
 import type { Soak } from "./types.ts";
 
 const SOAKS: Readonly<Record<string, Soak>> = {
+  chains,
   "crash-consistency": crashConsistency,
   "cut-everywhere": cutEverywhere,
   frames,
+  registers,
 };
 const NAMES = Object.keys(SOAKS).join(", ");
 
