@@ -6,13 +6,14 @@
  *
  * @module
  */
-import { cardImage } from "./card_os/build.ts";
 import {
+  cachedCardImage,
   CommandError,
   EXIT,
   type OptionValues,
   parseOptions,
   runMain,
+  spawnTask,
   wholeNumber,
 } from "./cli/mod.ts";
 import { demoDisk } from "./demo/disk.ts";
@@ -98,7 +99,7 @@ async function chooseOs({ os, exec }: Options): Promise<"linux" | "diag"> {
   }
   if (os === "diag") return os;
   try {
-    await cardImage();
+    await needCardImage();
     return "linux";
   } catch (error) {
     // A command was written for the OS it expects; it must not meet another.
@@ -108,6 +109,16 @@ async function chooseOs({ os, exec }: Options): Promise<"linux" | "diag"> {
       "demo: no Linux image can be had here, starting the built-in diagnostic OS instead",
     );
     return "diag";
+  }
+}
+
+/** Builds the card image if there is none, in a process that may do what that takes. @throws {CommandError} */
+async function needCardImage(): Promise<void> {
+  if (await cachedCardImage()) return;
+  const builder = await spawnTask("card-os", [], { stdin: "null", stdout: "null" });
+  const { code } = await builder.status;
+  if (code !== 0) {
+    throw new CommandError(code, "Cannot boot Linux: its card image could not be built, see above");
   }
 }
 
