@@ -1,5 +1,6 @@
 // A connection that is cut again and again: the card's OS sees nothing but a pause.
 import { assert, assertEquals } from "@std/assert";
+import { resumptions } from "../support/host_restarts.ts";
 import {
   digest,
   emptyDisk,
@@ -9,19 +10,11 @@ import {
   rootDisk,
   temporaryFolder,
 } from "../support/lab.ts";
-import type { LabEvent } from "../support/lab_process.ts";
 import { pairedEnvironment } from "../support/paired.ts";
 import { type Direction, Proxy } from "../support/proxy.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-
-/** Times that the host got its card back with nothing lost. */
-const resumptions = (events: readonly LabEvent[]): number => {
-  const status = (event: LabEvent) => event["status"] as { type: string; resumed: boolean };
-  return events.filter((e) => e.type === "link" && status(e).type === "up" && status(e).resumed)
-    .length;
-};
 
 interface ProxiedLab extends AsyncDisposable {
   readonly lab: Lab;

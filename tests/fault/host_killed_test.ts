@@ -1,89 +1,17 @@
 // A host process that is killed and started again: the card's OS sees nothing but a pause.
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
+import { HostRestarts } from "../support/host_restarts.ts";
 import {
   digest,
   emptyDisk,
-  isState,
   passtEnvironment,
   randomBytes,
   rootDisk,
   temporaryFolder,
 } from "../support/lab.ts";
-import { LabProcess } from "../support/lab_process.ts";
 import { pairedEnvironment } from "../support/paired.ts";
 
 const MIB = 1024 * 1024;
-
-interface RestartsOptions {
-  readonly os: "linux" | "diag";
-  /** Arguments of every host. */
-  readonly devices: readonly string[];
-  /** Further arguments of every host and of the card. */
-  readonly both?: readonly string[];
-  /** Further arguments of the first host. */
-  readonly first: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-/** A card process, and one host process after the other on the same port. */
-class Restarts implements AsyncDisposable {
-  host!: LabProcess;
-  card!: LabProcess;
-  readonly #options: RestartsOptions;
-  #port = 0;
-
-  private constructor(options: RestartsOptions) {
-    this.#options = options;
-  }
-
-  /** Resolves when the card process runs, and its OS is about to boot. */
-  static async start(options: RestartsOptions): Promise<Restarts> {
-    const { os, both = [], first, env } = options;
-    const restarts = new Restarts(options);
-    await restarts.#startHost(first);
-    const connect = ["--connect", `127.0.0.1:${restarts.#port}`, "--json"];
-    const machine = ["--machine", os === "linux" ? "v86" : "diag"];
-    const card = [...connect, ...machine, ...both];
-    restarts.card = await LabProcess.start("card", card, env && { env });
-    return restarts;
-  }
-
-  /** SIGKILL, and the next host process at once; resolves when the card OS is online with it. */
-  async killHost(next: readonly string[] = []): Promise<void> {
-    this.host.kill("SIGKILL");
-    assertEquals(await this.host.ended, "SIGKILL");
-    await this.host[Symbol.asyncDispose]();
-    await this.#startHost(next);
-    await this.host.event(isState("online"));
-  }
-
-  /** Boots of the card OS. */
-  get boots(): number {
-    return this.card.events.filter(({ type }) => type === "machine_started").length;
-  }
-
-  /** What the last host's command printed. */
-  async result(): Promise<string> {
-    const ended = await this.host.ended;
-    if (ended !== 0) console.error(this.host.transcript(), this.card.transcript());
-    assertEquals(ended, 0);
-    return this.host.stdout;
-  }
-
-  async #startHost(args: readonly string[]): Promise<void> {
-    const { os, devices, both = [], env } = this.#options;
-    const listen = ["--listen", `127.0.0.1:${this.#port}`, "--os", os, "--json"];
-    const words = [...listen, ...devices, ...both, ...args];
-    this.host = await LabProcess.start("host", words, env && { env });
-    const { port } = await this.host.event(({ type }) => type === "listening");
-    this.#port = port as number;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
-    await this.card[Symbol.asyncDispose]();
-  }
-}
 
 /** Resolves after `ms`: a kill falls wherever the work is by then. */
 const later = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -100,9 +28,9 @@ Deno.test("diag's disk loses and changes nothing while its host is killed and st
     "dd if=vda of=vda bs=512 count=16384 seek=16384 conv=fsync",
     "dd if=vda of=vda bs=512 count=16384 skip=16384 seek=32768 conv=fsync",
   ].join(" && ");
-  await using run = await Restarts.start({
+  await using run = await HostRestarts.start({
     os: "diag",
-    devices: ["--disk", disk],
+    host: ["--disk", disk],
     first: ["--exec", command],
   });
   await run.host.output(/ {2}vda\n/);
@@ -118,7 +46,7 @@ Deno.test("diag's disk loses and changes nothing while its host is killed and st
   assertEquals(digest("sha256", written.subarray(8 * MIB, 16 * MIB)), wanted);
   assertEquals(digest("sha256", written.subarray(16 * MIB, 24 * MIB)), wanted);
   assertEquals(run.boots, 1);
-  assertEquals(run.card.events.filter(({ type }) => type === "adopted").length, 6);
+  assertEquals(run.adoptions, 6);
 });
 
 Deno.test("Linux works on while its host is killed and started again", async () => {
@@ -134,9 +62,9 @@ Deno.test("Linux works on while its host is killed and started again", async () 
     "echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/copy$i >>/root/sums; sync; done",
   ].join(" ");
   const disks = ["--disk", path, "--disk", random];
-  await using run = await Restarts.start({
+  await using run = await HostRestarts.start({
     os: "linux",
-    devices: disks,
+    host: disks,
     first: ["--exec", work],
   });
   await run.host.output(/begun/);
@@ -153,7 +81,7 @@ Deno.test("Linux works on while its host is killed and started again", async () 
   await run.killHost(["--exec", command]);
   assertMatch(await run.result(), new RegExp(`^ *3 ${digest("sha256", content)}  -\n$`));
   assertEquals(run.boots, 1);
-  assert(run.card.events.filter(({ type }) => type === "adopted").length === 4);
+  assertEquals(run.adoptions, 4);
 });
 
 Deno.test("a card adopted over TLS knows its next host by the same identity, and works on", async () => {
@@ -163,10 +91,10 @@ Deno.test("a card adopted over TLS knows its next host by the same identity, and
   await Deno.writeFile(disk, content);
   await Deno.truncate(disk, 8 * MIB);
   const copy = "dd if=vda of=vda bs=512 count=4096 seek=4096 conv=fsync";
-  await using run = await Restarts.start({
+  await using run = await HostRestarts.start({
     os: "diag",
-    devices: ["--disk", disk],
-    both: ["--secure"],
+    host: ["--disk", disk, "--secure"],
+    card: ["--secure"],
     first: ["--exec", `sha256 vda length=64k && ${copy}`],
     env: await pairedEnvironment(folder.path),
   });
@@ -178,7 +106,7 @@ Deno.test("a card adopted over TLS knows its next host by the same identity, and
   await run.killHost(["--exec", "sha256 vda offset=2M length=2M"]);
   assertMatch(await run.result(), new RegExp(`${digest("sha256", content)}  vda\n$`));
   assertEquals(run.boots, 1);
-  assertEquals(run.card.events.filter(({ type }) => type === "adopted").length, 3);
+  assertEquals(run.adoptions, 3);
 });
 
 const passt = await passtEnvironment();
@@ -187,9 +115,9 @@ Deno.test({
   name: "a card's network lives on passt again after its host was killed, and another host's passt",
   ignore: passt === undefined,
 }, async () => {
-  await using run = await Restarts.start({
+  await using run = await HostRestarts.start({
     os: "diag",
-    devices: ["--net", "passt", "--disk", "mem:1M"],
+    host: ["--net", "passt", "--disk", "mem:1M"],
     first: ["--exec", "ip; bench vda seconds=2"],
     env: passt!,
   });

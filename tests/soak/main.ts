@@ -11,6 +11,7 @@ import { crashConsistency } from "./crash_consistency.ts";
 import { cutEverywhere } from "./cut_everywhere.ts";
 import { frames } from "./frames.ts";
 import { registers } from "./registers.ts";
+import { killAndVerifySoak } from "./kill_and_verify.ts";
 import type { Soak } from "./types.ts";
 
 const SOAKS: Readonly<Record<string, Soak>> = {
@@ -19,6 +20,7 @@ const SOAKS: Readonly<Record<string, Soak>> = {
   "cut-everywhere": cutEverywhere,
   frames,
   registers,
+  "kill-and-verify": killAndVerifySoak,
 };
 const NAMES = Object.keys(SOAKS).join(", ");
 

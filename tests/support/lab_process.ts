@@ -19,10 +19,12 @@ export interface LabProcessOptions {
   /** Words before `deno`: `ip netns exec NAME`. */
   readonly within?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** It does not live longer than this, ms: 90 s if absent. */
+  readonly limit?: number;
 }
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-/** No process of a test lives this long, ms. */
+/** No process of a test lives this long, ms; one of a soak may. */
 const LIMIT = 90_000;
 
 interface Waiter {
@@ -47,19 +49,19 @@ export class LabProcess implements AsyncDisposable {
   #over = false;
   #goesOn: Promise<void> = Promise.resolve();
 
-  private constructor(name: string, child: Deno.ChildProcess) {
+  private constructor(name: string, child: Deno.ChildProcess, limit: number) {
     this.#name = name;
     this.#child = child;
     this.#stdin = child.stdin.getWriter();
     this.ended = this.#follow();
-    this.#timer = setTimeout(() => this.#late(), LIMIT);
+    this.#timer = setTimeout(() => this.#late(limit), limit);
   }
 
   /** Starts task `task` of deno.json with `args` behind its own. */
   static async start(
     task: string,
     args: readonly string[],
-    { within = [], env }: LabProcessOptions = {},
+    { within = [], env, limit = LIMIT }: LabProcessOptions = {},
   ): Promise<LabProcess> {
     const words = [...within, "deno", ...await taskArguments(task, env), ...args];
     const child = new Deno.Command(words[0]!, {
@@ -70,7 +72,7 @@ export class LabProcess implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    return new LabProcess(task, child);
+    return new LabProcess(task, child, limit);
   }
 
   /** The first event for which `match` holds, from the `from`th on; it may have come already. */
@@ -174,10 +176,10 @@ export class LabProcess implements AsyncDisposable {
     }
   }
 
-  #late(): void {
-    for (const waiter of this.#waiters) waiter.fail(new Error(`${LIMIT / 1000} s are over`));
+  #late(limit: number): void {
+    for (const waiter of this.#waiters) waiter.fail(new Error(`${limit / 1000} s are over`));
     this.#waiters.clear();
-    console.error(`${this.#name}: ended by the test after ${LIMIT / 1000} s`);
+    console.error(`${this.#name}: ended by the test after ${limit / 1000} s`);
     this.kill("SIGKILL");
   }
 }
