@@ -3,8 +3,8 @@
  * tests.
  *
  * A cut falls on a byte in either direction, or at a moment; it closes the connection or resets it, and often the next
- * falls into the resumption of the one before. A kill falls on a byte or at a moment, too: into work, into a resumption,
- * into an adoption. Right after each, while no host runs, the image is looked at.
+ * falls into the resumption of the one before. A kill falls on a byte, at a moment or as a write reaches the image: into
+ * work, into a resumption, into an adoption. Right after each, while no host runs, the image is looked at.
  *
  * @module
  */
@@ -170,9 +170,14 @@ class Blows implements AsyncDisposable {
     this.#count.cuts++;
   }
 
-  /** Waits for the moment of a kill. */
+  /** Waits for the moment of a kill: any, or one at which a write is carried out, or a byte. */
   async #blow(): Promise<void> {
-    if (this.#random.oneIn(2)) return await this.#moment();
+    const kind = this.#random.below(3);
+    if (kind === 0) return await this.#moment();
+    if (kind === 1) {
+      using writes = this.#work.watch();
+      return await this.#soon(modification(writes), "write");
+    }
     const direction = this.#random.pick<Direction>(["cardToHost", "hostToCard"]);
     await this.#soon(this.#proxy.cutAfter(direction, this.#distance()), "kill");
     this.#count.cuts++;
@@ -215,5 +220,11 @@ class Blows implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#opened.disposeAsync();
+  }
+}
+
+async function modification(watcher: Deno.FsWatcher): Promise<void> {
+  for await (const { kind } of watcher) {
+    if (kind === "modify") return;
   }
 }

@@ -148,6 +148,11 @@ for disk in vdb vdc; do echo $disk $(dd if=/dev/$disk bs=64k iflag=direct 2>/dev
 `;
   }
 
+  /** Tells when a writer's write reaches the image. */
+  watch(): Deno.FsWatcher {
+    return Deno.watchFs(this.#image);
+  }
+
   /** The image has all that the card was told is written, and nothing is undone. Only while no host runs. */
   check(): void {
     const counts = this.#count();
