@@ -4,7 +4,8 @@
  *
  * A cut falls on a byte in either direction, or at a moment; it closes the connection or resets it, and often the next
  * falls into the resumption of the one before. A kill falls on a byte, at a moment or as a write reaches the image: into
- * work, into a resumption, into an adoption. Right after each, while no host runs, the image is looked at.
+ * work, into a resumption, into an adoption. Right after each, while no host runs, the image is looked at. Most blows
+ * wait until the card has got something done since the one before; the others follow at once.
  *
  * @module
  */
@@ -47,6 +48,8 @@ export interface KillAndVerifyResult extends WorkReport {
 const MOMENT = 1500;
 /** Bytes to the next blow, at most, as a power of two. */
 const DISTANCE = 17;
+/** Writes to the image; fewer are under way at any time, one of each writer. */
+const PROGRESS = 12;
 /** A blow that is waited for longer never comes, ms: the card does nothing any more. */
 const PATIENCE = 180_000;
 
@@ -128,6 +131,7 @@ class Blows implements AsyncDisposable {
     // The first host is to shut nothing down: it goes before its command ends.
     await this.#kill();
     while (this.#count.cuts < cuts || this.#count.kills < kills) {
+      if (!this.#random.oneIn(4)) await this.#progress();
       const left = { cuts: cuts - this.#count.cuts, kills: kills - this.#count.kills };
       if (this.#random.below(left.cuts + left.kills) < left.kills) {
         await this.#blow();
@@ -153,6 +157,12 @@ class Blows implements AsyncDisposable {
     return { ...report, ...this.#count, resumptions, adoptions };
   }
 
+  /** Resolves when the card has gone on since now: more writes reach the image than were under way. */
+  async #progress(): Promise<void> {
+    using writes = this.#work.watch();
+    await this.#soon(modifications(writes, PROGRESS), "progress");
+  }
+
   async #cut(): Promise<void> {
     const how = this.#random.pick(["close", "reset"] as const);
     if (this.#random.oneIn(8)) {
@@ -176,7 +186,7 @@ class Blows implements AsyncDisposable {
     if (kind === 0) return await this.#moment();
     if (kind === 1) {
       using writes = this.#work.watch();
-      return await this.#soon(modification(writes), "write");
+      return await this.#soon(modifications(writes, 1), "write");
     }
     const direction = this.#random.pick<Direction>(["cardToHost", "hostToCard"]);
     await this.#soon(this.#proxy.cutAfter(direction, this.#distance()), "kill");
@@ -223,8 +233,9 @@ class Blows implements AsyncDisposable {
   }
 }
 
-async function modification(watcher: Deno.FsWatcher): Promise<void> {
+async function modifications(watcher: Deno.FsWatcher, count: number): Promise<void> {
+  let seen = 0;
   for await (const { kind } of watcher) {
-    if (kind === "modify") return;
+    if (kind === "modify" && ++seen === count) return;
   }
 }
