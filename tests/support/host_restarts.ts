@@ -26,7 +26,7 @@ export class HostRestarts implements AsyncDisposable {
   /** Of hosts that were killed: times that a card came back to them with nothing lost. */
   #resumptions = 0;
   readonly #options: HostRestartsOptions;
-  #port = 0;
+  readonly #port = unusedPort();
 
   private constructor(options: HostRestartsOptions) {
     this.#options = options;
@@ -59,8 +59,7 @@ export class HostRestarts implements AsyncDisposable {
     const { os, host } = this.#options;
     const listen = ["--listen", `127.0.0.1:${this.#port}`, "--os", os, "--json"];
     this.host = await LabProcess.start("host", [...listen, ...host, ...args], this.#options);
-    const { port } = await this.host.event(({ type }) => type === "listening");
-    this.#port = port as number;
+    await this.host.event(({ type }) => type === "listening");
   }
 
   /** SIGKILL, and the next host process at once; resolves when the card OS is online with it. */
@@ -96,6 +95,22 @@ export class HostRestarts implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.host[Symbol.asyncDispose]();
     await this.card[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * A port that nobody gets by chance while no host listens on it: below those that Linux gives to who asks for any, and
+ * to who connects.
+ */
+function unusedPort(): number {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
   }
 }
 
