@@ -1,6 +1,6 @@
 // Storms: interrupts, messages, writes and faults as fast as the link carries them, over TCP, from a card process that
 // keeps to the wire; and doorbells from a host. Figures are printed; card and host share this process and its two hands.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { dialTcp, listenTcp, page } from "../../protocol/mod.ts";
 import { BootRig } from "../support/boot_rig.ts";
 import { CONFIG_WRITE, HostileCard, POST_CODE } from "../support/hostile_card.ts";
@@ -135,17 +135,20 @@ for (const { what, count, send } of STORMS) {
 }
 
 Deno.test("POST codes without end are told twenty a second, and counted", async () => {
+  const begun = performance.now();
   await using card = await boot();
   const before = card.driver.postCodes.length;
   const codes = 20_000;
   await flood(card, codes, (i) => card.link.message(POST_CODE, i & 0xffff));
   const all = () => count(card, "post_code", "POST codes");
   await turnsUntil(() => sum(all()) === codes + before, "every POST code is told or counted");
+  assertBounded(all().told, begun);
   assertEquals(card.driver.postCodes.length, 256);
   print(`${codes} POST codes: ${all().told} told, ${all().untold} as a number`);
 });
 
 Deno.test("a device that faults and is reset without end is told of twenty times a second, and counted", async () => {
+  const begun = performance.now();
   await using card = await boot();
   card.start(1);
   const rounds = 500;
@@ -161,8 +164,15 @@ Deno.test("a device that faults and is reset without end is told of twenty times
   assertEquals(card.driver.faults, { request: rounds });
   const all = () => count(card, "fault", "faults of");
   await turnsUntil(() => sum(all()) === rounds, "every fault is told or counted");
+  assertBounded(all().told, begun);
   print(`${rounds} faults: ${all().told} told, ${all().untold} as a number`);
 });
+
+/** Twenty for each second that has begun. */
+function assertBounded(told: number, begun: number): void {
+  const most = 20 * Math.ceil((performance.now() - begun) / 1000);
+  assert(told <= most, `${told} were told, wanted at most ${most}`);
+}
 
 const sum = ({ told, untold }: { told: number; untold: number }) => told + untold;
 
