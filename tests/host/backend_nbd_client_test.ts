@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { NbdBackend } from "../../host/backends/nbd/backend.ts";
 import { parseNbdUri } from "../../host/backends/nbd/uri.ts";
 import { BackendError } from "../../protocol/mod.ts";
+import { fakeClock } from "../support/fake_clock.ts";
 import { type FakeNbdPeer, FakeNbdServer, type Welcome } from "../support/nbd_server.ts";
 
 const signal = new AbortController().signal;
@@ -63,6 +64,36 @@ Deno.test("NbdBackend starts a read anew when half of it had come", async () => 
   );
   await reading;
   assertEquals(into.toHex(), "99".repeat(1024));
+});
+
+Deno.test("NbdBackend says once that its server is silent, and waits", async () => {
+  using clock = fakeClock();
+  await using server = new FakeNbdServer();
+  const { peer, disk, reports } = await start(server);
+  await using _disk = disk;
+  const silent = `${disk.name} has answered nothing for 10 s: 1 request waits`;
+  const heard = () => reports.map((text) => text.slice(0, silent.length));
+  // An idle server is not silent.
+  await clock.tick(60_000);
+  const flushing = disk.flush(signal);
+  await peer.read(28);
+  await clock.tick(9_999);
+  assertEquals(reports, []);
+  await clock.tick(1);
+  assertEquals(heard(), [silent]);
+  await clock.tick(600_000);
+  assertEquals(heard(), [silent]);
+  await peer.send("67446698 00000000 0000000000000001");
+  await flushing;
+  // The next silence is another one.
+  const again = disk.flush(signal);
+  await peer.read(28);
+  await clock.tick(20_000);
+  assertEquals(heard(), [silent, silent]);
+  await peer.send("67446698 00000000 0000000000000002");
+  await again;
+  await clock.tick(60_000);
+  assertEquals(heard(), [silent, silent]);
 });
 
 Deno.test("NbdBackend takes ESHUTDOWN for a loss: nothing fails", async () => {

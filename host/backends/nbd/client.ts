@@ -16,6 +16,7 @@ import { BackendError, pause } from "../../../protocol/mod.ts";
 import { type ConnectionEvents, NbdConnection } from "./connection.ts";
 import type { NbdExport } from "./handshake.ts";
 import { type NbdFailure, type NbdOperation, NbdRequest } from "./request.ts";
+import { SilenceWatch } from "./silence.ts";
 import type { NbdAddress } from "./uri.ts";
 
 /** Before the first attempt after a loss, doubled with each, and its bound; ms. */
@@ -25,7 +26,7 @@ const LONGEST_DELAY = 5_000;
 const MAX_ORPHANS = 1024;
 
 export interface NbdClientOptions {
-  /** The connection was lost, or the export is not what it was; said once each time. */
+  /** The connection was lost, its server is silent, or the export is not what it was; said once each time. */
   readonly report?: (error: BackendError) => void;
 }
 
@@ -49,6 +50,11 @@ export class NbdClient implements AsyncDisposable {
   /** Requests given up that the server has and has not answered, and those of them that change the disk. */
   #orphans = 0;
   #barriers = 0;
+  /** Of a connection that is lost something has been said already. */
+  readonly #silence = new SilenceWatch(
+    () => this.#connection !== undefined && this.#pending.size > 0,
+    (seconds) => this.#tellSilence(seconds),
+  );
 
   private constructor(
     address: NbdAddress,
@@ -81,6 +87,7 @@ export class NbdClient implements AsyncDisposable {
     const request = new NbdRequest(operation, this.#nextCookie++, signal);
     this.#watch(signal);
     this.#pending.set(request.cookie, request);
+    this.#silence.asked();
     if (this.#mayAsk) this.#connection?.send(request);
     return request.answer;
   }
@@ -93,6 +100,7 @@ export class NbdClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort();
+    this.#silence[Symbol.dispose]();
     const connection = this.#connection;
     this.#connection = undefined;
     this.#failAll(new BackendError(`${this.#address.uri} was closed`));
@@ -103,6 +111,7 @@ export class NbdClient implements AsyncDisposable {
     find: (cookie) => this.#pending.get(cookie),
     answered: (request) => {
       this.#answered = true;
+      this.#silence.answered();
       this.#pending.delete(request.cookie);
       request.answered();
       if (!request.orphan) return;
@@ -162,6 +171,18 @@ export class NbdClient implements AsyncDisposable {
       await connection.close();
       if (change !== undefined) this.#refuse(change);
     }
+  }
+
+  #tellSilence(seconds: number): void {
+    const { size } = this.#pending;
+    this.#report(
+      new BackendError(
+        `${this.#address.uri} has answered nothing for ${seconds} s: ${size} ` +
+          `${
+            size === 1 ? "request waits" : "requests wait"
+          } until it does, or its connection is lost`,
+      ),
+    );
   }
 
   #refuse(change: string): void {
