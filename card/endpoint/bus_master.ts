@@ -28,12 +28,13 @@ export class BusMaster implements Requester {
   /** Memory writes that were dropped because the card was not bus master, or had no link. */
   dropped = 0;
   #link: Requester | undefined;
-  #resume: (() => void)[] = [];
+  /** Who waits for room, the longest first; for each, one callback waits at the link. */
+  readonly #waiting: (() => void)[] = [];
 
   /** Sends by `link` from now on. */
   setRequester(link: Requester): void {
     this.#link = link;
-    if (this.#resume.length > 0) this.#watch(link);
+    for (let count = this.#waiting.length; count > 0; count--) this.#watch(link);
   }
 
   get maxPayload(): number {
@@ -87,17 +88,14 @@ export class BusMaster implements Requester {
   }
 
   onWritable(resume: () => void): void {
-    this.#resume.push(resume);
-    if (this.#resume.length === 1 && this.#link !== undefined) this.#watch(this.#link);
+    this.#waiting.push(resume);
+    if (this.#link !== undefined) this.#watch(this.#link);
   }
 
-  /** One callback at the link for all of ours; one that comes from a link of before is of no interest. */
+  /** A callback that comes from a link of before is of no interest. */
   #watch(link: Requester): void {
     link.onWritable(() => {
-      if (link !== this.#link) return;
-      const waiting = this.#resume;
-      this.#resume = [];
-      for (const resume of waiting) resume();
+      if (link === this.#link) this.#waiting.shift()?.();
     });
   }
 

@@ -108,8 +108,8 @@ export class Connection {
   /** Starts the next write now, unless one is under way. */
   flush(): void {
     if (this.#writing || this.#stopped) return;
-    const { outgoing, counters, writable } = this.#session;
-    let bytes = this.#control.take(writable) ?? outgoing.nextSegment();
+    const { outgoing, counters, hasRoom } = this.#session;
+    let bytes = this.#control.take(hasRoom) ?? outgoing.nextSegment();
     if (bytes === undefined && this.#goodbye) {
       bytes = this.#goodbye;
       this.#goodbye = undefined;
@@ -223,18 +223,18 @@ export class Connection {
 
   /** Sees to it that what we owe the peer is acknowledged: now if it is much, else before long. */
   #settle(): void {
-    const { incoming, writable } = this.#session;
+    const { incoming, hasRoom } = this.#session;
     if (this.#stopped || this.#leaving) return;
-    if (incoming.due(writable)) this.#control.credit = true;
-    else if (this.#ackTimer === undefined && incoming.owes(writable)) {
+    if (incoming.due(hasRoom)) this.#control.credit = true;
+    else if (this.#ackTimer === undefined && incoming.owes(hasRoom)) {
       this.#ackTimer = setTimeout(this.#acknowledge, ACK_DELAY);
     }
   }
 
   readonly #acknowledge = (): void => {
     this.#ackTimer = undefined;
-    const { incoming, writable } = this.#session;
-    if (!incoming.owes(writable)) return;
+    const { incoming, hasRoom } = this.#session;
+    if (!incoming.owes(hasRoom)) return;
     this.#control.credit = true;
     this.flush();
   };

@@ -38,7 +38,10 @@ export class Session {
   readonly #applier: Applier;
   readonly #ownHighWater: number;
   #highWater: number;
-  #waiters = new Set<() => void>();
+  /** In the order in which they came. */
+  readonly #waiters = new Set<() => void>();
+  /** One of the waiters has his turn. */
+  #resuming = false;
 
   /**
    * `encoded` is called whenever the sender put something into the outgoing stream; `failed` with what a writer throws
@@ -79,8 +82,13 @@ export class Session {
   }
 
   /** Below the high-water mark of bytes that are unsent or unacknowledged: half of what either side takes at once. */
-  get writable(): boolean {
+  get hasRoom(): boolean {
     return this.outgoing.backlog < this.#highWater;
+  }
+
+  /** There is room, and nobody has waited for it: who finds some on his way must not take it from those who wait. */
+  get writable(): boolean {
+    return this.hasRoom && (this.#resuming || this.#waiters.size === 0);
   }
 
   onWritable(resume: () => void, signal?: AbortSignal): void {
@@ -92,15 +100,27 @@ export class Session {
     const forget = () => this.#waiters.delete(wake);
     signal?.addEventListener("abort", forget, { once: true });
     this.#waiters.add(wake);
-    if (this.writable) queueMicrotask(this.#relieveSoon);
+    if (this.hasRoom) queueMicrotask(this.#relieveSoon);
   }
 
-  /** There may be room again. @throws whatever a resumed writer throws */
+  /**
+   * There may be room again: whoever waits has his turn, the longest first, until there is none. One who fills all of
+   * it each time, and waits again, comes behind those who got none.
+   *
+   * @throws whatever a resumed writer throws
+   */
   relieved(): void {
-    if (this.#waiters.size === 0 || !this.writable) return;
-    const waiters = this.#waiters;
-    this.#waiters = new Set();
-    for (const wake of waiters) wake();
+    let turns = this.#waiters.size;
+    this.#resuming = true;
+    try {
+      for (const wake of this.#waiters) {
+        if (turns-- === 0 || !this.hasRoom) return;
+        this.#waiters.delete(wake);
+        wake();
+      }
+    } finally {
+      this.#resuming = false;
+    }
   }
 
   readonly #relieveSoon = (): void => {
@@ -127,7 +147,7 @@ export class Session {
     switch (frame.type) {
       case TYPE.memory_write:
         incoming.credits.receivedPosted(frame.length);
-        return this.#applier.memoryWrite(frame, this.writable);
+        return this.#applier.memoryWrite(frame, this.hasRoom);
       case TYPE.message:
         incoming.credits.receivedPosted(frame.length);
         return this.#applier.message(frame);

@@ -103,13 +103,14 @@ export interface Requester {
   /** Hands the batch to the transport now instead of in the next microtask. Cheap when there is nothing. */
   flush(): void;
   /**
-   * Back-pressure: false while more than the high-water mark of bytes is unsent or unacknowledged. Posting still works
-   * then (a reply that is under way must go somewhere), but who can wait must not take on new work.
+   * Back-pressure: false while more than the high-water mark of bytes is unsent or unacknowledged, or others wait for
+   * room and it is not the caller's turn. Posting still works then (a reply that is under way must go somewhere), but
+   * who can wait must not take on new work.
    */
   readonly writable: boolean;
   /**
-   * Calls `resume` once, as soon as {@linkcode writable} is true again (at once, in a microtask, if it is); never after
-   * `signal` is aborted, and then holds it no more.
+   * Calls `resume` once, when there is room and who waited before has had his turn: in a microtask at the earliest; never
+   * after `signal` is aborted, and then holds it no more.
    */
   onWritable(resume: () => void, signal?: AbortSignal): void;
 }

@@ -169,6 +169,38 @@ Deno.test("Link.writable goes with the bytes that are not acknowledged", async (
   assertEquals(times, 1);
 });
 
+Deno.test("Link.writable is true for those who waited, in turn, before it is for who comes by", async () => {
+  await using card = await rawCard(
+    {},
+    cardGreeting({
+      limits: { ...limits, maxPayload: 4096, postedBytes: 65_536 },
+    }),
+  );
+  await card.peer.send(frame(0x02, {}, hex("00000010 00200000 00010000")));
+  const turns: string[] = [];
+  /** Takes all the room that there is, and waits for more. */
+  const greedy = (name: string) => {
+    if (card.link.writable) turns.push(name);
+    while (card.link.writable) card.link.postWrite(0, new Uint8Array(4000));
+    card.link.onWritable(() => greedy(name));
+  };
+  greedy("first");
+  greedy("second");
+  const byTheWay: boolean[] = [];
+  card.completer.onMessage = () => byTheWay.push(card.link.writable);
+  for (let n = 0; n < 3; n++) {
+    // All is acknowledged by a frame that makes work for somebody else: there is room, and it is not his.
+    for (let frames = 0; frames < 9; frames++) await card.peer.next(0x10);
+    const ack = FIRST + 9 * n + 8;
+    await card.peer.send(frame(0x11, { tag: 1, sequence: FIRST + n, ack }, new Uint8Array(8)));
+    await card.completer.seen(n + 1);
+  }
+  for (let frames = 0; frames < 9; frames++) await card.peer.next(0x10);
+  // The first time there was room for who came first.
+  assertEquals(turns, ["first", "first", "second", "first"]);
+  assertEquals(byTheWay, [false, false, false]);
+});
+
 Deno.test("Link.onWritable() resumes in a microtask when there is room", async () => {
   await using card = await rawCard();
   let resumed = 0;
