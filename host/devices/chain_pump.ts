@@ -3,7 +3,8 @@
  *
  * Three things can hold a queue up, and each ends by an event, never by polling: the link is full (`onWritable`), the
  * handler cannot take the chain now ({@linkcode ChainPump.resume}), or the turn's budget is spent (the next macrotask).
- * The budget has a time, too: a disk that keeps the process for 200 ms a request must not keep it for 64 requests.
+ * The budget has a time, too: a disk that keeps the process for 200 ms a request must not keep it for 64 requests, or
+ * the peer waits in vain for a sign of life.
  * Whatever is given back in one turn is published once.
  *
  * Invariant: a chain that was popped is either given back, held by the handler, or the pump's one held chain.
@@ -27,7 +28,7 @@ const TURN_MS = 50;
  */
 export type ChainHandler = (chain: DescriptorChain) => boolean;
 
-type State = "idle" | "running" | "blocked" | "full" | "yielded" | "stopped";
+type State = "idle" | "running" | "blocked" | "full" | "yielded" | "late" | "stopped";
 
 export class ChainPump {
   readonly #session: DeviceSession;
@@ -38,6 +39,7 @@ export class ChainPump {
   #resumed = false;
   #unpublished = false;
   #immediate: ReturnType<typeof setImmediate> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(session: DeviceSession, queue: DeviceQueue, handle: ChainHandler) {
     this.#session = session;
@@ -70,6 +72,7 @@ export class ChainPump {
     this.#state = "stopped";
     this.#held = undefined;
     if (this.#immediate !== undefined) clearImmediate(this.#immediate);
+    clearTimeout(this.#timer);
   }
 
   /** Stops, and marks the device broken for its driver. */
@@ -101,6 +104,8 @@ export class ChainPump {
     this.#state = next;
     if (next === "full") this.#session.onWritable(() => this.#continue("full"));
     if (next === "yielded") this.#immediate = setImmediate(() => this.#continue("yielded"));
+    // While there are immediates Deno looks at sockets in every 61st turn only; that is no time for slow ones.
+    if (next === "late") this.#timer = setTimeout(() => this.#continue("late"), 0);
   }
 
   #continue(from: State): void {
@@ -126,7 +131,7 @@ export class ChainPump {
       if (taken) {
         this.#held = undefined;
         bytes -= chain.readableLength + chain.writableLength;
-        if (Date.now() > end) return "yielded";
+        if (Date.now() > end) return "late";
       } else if (!this.#resumed) {
         return "blocked";
       }
