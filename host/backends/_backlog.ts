@@ -12,6 +12,8 @@
 
 const CAPACITY = 64 * 1024;
 const PATIENCE_MS = 1000;
+/** Patience is counted in steps, each one a turn of ours: while this process itself sleeps, no reader does. */
+const STEPS = 4;
 /** `take` needs room for a mark. */
 export const TAKE_MIN = 64;
 
@@ -29,7 +31,7 @@ export class OutputBacklog implements Disposable {
   #waiting: {
     rest: Uint8Array;
     done: PromiseWithResolvers<void>;
-    timer: ReturnType<typeof setTimeout>;
+    timer: ReturnType<typeof setInterval>;
   } | undefined;
 
   /** `available` is called, reader or not, when there is more to take. `patience` in ms. */
@@ -99,17 +101,19 @@ export class OutputBacklog implements Disposable {
     return done.promise;
   }
 
-  #startTimer(): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
+  #startTimer(): ReturnType<typeof setInterval> {
+    let steps = STEPS;
+    return setInterval(() => {
+      if (--steps > 0) return;
       this.#stalled = true;
       this.#giveUpWaiting();
-    }, this.#patience);
+    }, this.#patience / STEPS);
   }
 
   #moveWaiting(): void {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
-    clearTimeout(waiting.timer);
+    clearInterval(waiting.timer);
     waiting.rest = this.#storeWhatFits(waiting.rest);
     if (waiting.rest.length > 0) {
       waiting.timer = this.#startTimer();
@@ -123,7 +127,7 @@ export class OutputBacklog implements Disposable {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     this.#waiting = undefined;
-    clearTimeout(waiting.timer);
+    clearInterval(waiting.timer);
     this.#storeDroppingOldest(waiting.rest);
     waiting.done.resolve();
   }

@@ -1,8 +1,8 @@
-// Linux on a TAP interface, both processes in a network namespace of their own, so that no address of this machine is
-// in the way and nothing is left behind.
+// Linux on a TAP interface, both processes in a network namespace of their own.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { findTool } from "../../scripts/tools.ts";
-import { Lab, onHost, rootDisk, temporaryFolder } from "../support/lab.ts";
+import { Lab, rootDisk, temporaryFolder } from "../support/lab.ts";
+import { Namespace, namespaces } from "../support/namespace.ts";
 import { missing } from "../support/needs.ts";
 
 const ignore = await missing("ffi", "root", "tun", { program: "ip" }, { program: "nsenter" }, {
@@ -55,53 +55,8 @@ Deno.test({
   /** Bytes that arrived of 16 MiB; iperf3 leaves out what is in flight when the last of them is sent. */
   async function transfer(...direction: string[]): Promise<number> {
     const args = ["-c", card, "-n", "16M", "-J", ...direction];
-    const result = JSON.parse(await namespace.run(iperf3!.path, ...args));
+    const environment = Object.entries(iperf3!.env).map(([name, value]) => `${name}=${value}`);
+    const result = JSON.parse(await namespace.run("env", ...environment, iperf3!.path, ...args));
     return result.end.sum_received.bytes;
   }
 });
-
-class Namespace implements AsyncDisposable {
-  readonly within: readonly string[];
-  readonly #name: string;
-
-  private constructor(name: string) {
-    this.#name = name;
-    // "ip netns exec" would make a mount namespace too, and what is mounted there may differ.
-    this.within = ["nsenter", `--net=/run/netns/${name}`];
-  }
-
-  static async make(): Promise<Namespace> {
-    const namespace = new Namespace(`kb${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`);
-    await onHost("ip", "netns", "add", namespace.#name);
-    await namespace.run("ip", "link", "set", "lo", "up");
-    return namespace;
-  }
-
-  async run(...words: string[]): Promise<string> {
-    const [program, ...args] = [...this.within, ...words];
-    const library = iperf3!.env["LD_LIBRARY_PATH"];
-    return await onHost(
-      "env",
-      ...(library ? [`LD_LIBRARY_PATH=${library}`] : []),
-      program!,
-      ...args,
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await onHost("ip", "netns", "del", this.#name);
-  }
-}
-
-/** False, with the reason printed, where root may not make a network namespace, as in many containers. */
-async function namespaces(): Promise<boolean> {
-  const name = `kb${Deno.pid}-try`;
-  try {
-    await onHost("ip", "netns", "add", name);
-    await onHost("ip", "netns", "del", name);
-    return true;
-  } catch (error) {
-    console.error(`skipped here: ${(error as Error).message.trim()}`);
-    return false;
-  }
-}

@@ -59,6 +59,17 @@ Deno.test("OutputBacklog.write() gives up on a sleeping reader, who finds a mark
   assert(all.endsWith("abcd"));
 });
 
+Deno.test("OutputBacklog does not take its own sleep for the reader's", async () => {
+  using backlog = new OutputBacklog(() => {}, 400);
+  backlog.attach();
+  const written = backlog.write(new Uint8Array(CAPACITY + 1).fill(0x61));
+  // As a process that was stopped, or a disk that kept it.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(takeAll(backlog).length, CAPACITY + 1);
+  await written;
+});
+
 Deno.test("OutputBacklog.detach() ends a wait", async () => {
   using backlog = new OutputBacklog(() => {});
   backlog.attach();

@@ -10,9 +10,10 @@ export class LabConsole implements AsyncDisposable {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #reading: Promise<void>;
   readonly #leave: () => Promise<void>;
-  #look: () => void = () => {};
+  #waiting: (() => void)[] = [];
   #over = false;
   #goesOn: Promise<void> = Promise.resolve();
+  #goOn: () => void = () => {};
 
   private constructor(
     readable: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -57,13 +58,15 @@ export class LabConsole implements AsyncDisposable {
     });
   }
 
-  /** Resolves when what is shown matches. @throws {Error} with what was shown, if the console closes before */
+  /** Resolves when what is shown matches. @throws {Error} with what was shown last, if the console closes before */
   async shows(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.text)) {
       if (this.#over) {
-        throw new Error(`Waited for ${pattern}, but the console closed:\n${this.text}`);
+        throw new Error(
+          `Waited for ${pattern}, but the console closed:\n${this.text.slice(-2000)}`,
+        );
       }
-      await new Promise<void>((resolve) => this.#look = resolve);
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
@@ -71,7 +74,7 @@ export class LabConsole implements AsyncDisposable {
   hold(): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#goesOn = promise;
-    return resolve;
+    return this.#goOn = resolve;
   }
 
   async type(text: string): Promise<void> {
@@ -79,6 +82,7 @@ export class LabConsole implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#goOn();
     await this.#leave();
     await this.#reading;
     await this.#writer.abort().catch(() => {});
@@ -96,5 +100,9 @@ export class LabConsole implements AsyncDisposable {
     }
     this.#over = true;
     this.#look();
+  }
+
+  #look(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 }

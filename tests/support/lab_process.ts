@@ -48,6 +48,7 @@ export class LabProcess implements AsyncDisposable {
   readonly #timer: ReturnType<typeof setTimeout>;
   #over = false;
   #goesOn: Promise<void> = Promise.resolve();
+  #goOn: () => void = () => {};
 
   private constructor(name: string, child: Deno.ChildProcess, limit: number) {
     this.#name = name;
@@ -94,7 +95,7 @@ export class LabProcess implements AsyncDisposable {
   holdOutput(): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#goesOn = promise;
-    return resolve;
+    return this.#goOn = resolve;
   }
 
   /** Types `text` on stdin. */
@@ -118,6 +119,7 @@ export class LabProcess implements AsyncDisposable {
 
   /** Ends it, if it has not ended, as Ctrl-C in a service manager would. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#goOn();
     this.kill("SIGTERM");
     await this.ended;
     clearTimeout(this.#timer);
@@ -181,6 +183,7 @@ export class LabProcess implements AsyncDisposable {
     this.#waiters.clear();
     console.error(`${this.#name}: ended by the test after ${limit / 1000} s`);
     this.kill("SIGKILL");
+    this.#goOn();
   }
 }
 

@@ -7,8 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Lab, type LabOptions } from "./lab.ts";
 import { LabConsole } from "./lab_console.ts";
 import { forgetPeak, memoryUse } from "./memory_use.ts";
-import type { Direction } from "./proxy.ts";
-import { Proxy } from "./proxy.ts";
+import { type Direction, Proxy } from "./proxy.ts";
 
 /** What `bench --json` of diag says of a disk. */
 export interface DiskFigures {
@@ -26,18 +25,19 @@ export const RUNTIME_SLACK = 128;
 
 export class PressureLab implements AsyncDisposable {
   readonly lab: Lab;
-  readonly #proxy: Proxy;
+  readonly #proxy: Proxy | undefined;
   readonly #silence: Silence;
-  #console: LabConsole | undefined;
+  #console: Promise<LabConsole> | undefined;
   #before = { host: 0, card: 0 };
   #asked = 0;
 
-  private constructor(lab: Lab, proxy: Proxy, silence: Silence) {
+  private constructor(lab: Lab, proxy: Proxy | undefined, silence: Silence) {
     this.lab = lab;
     this.#proxy = proxy;
     this.#silence = silence;
   }
 
+  /** In a network namespace nobody watches the link: there the test's own process is elsewhere. */
   static async start(options: LabOptions): Promise<PressureLab> {
     await using starting = new AsyncDisposableStack();
     const silence = new Silence();
@@ -47,17 +47,26 @@ export class PressureLab implements AsyncDisposable {
       proxy = starting.use(await Proxy.start(port, { onBytes }));
       return proxy.port;
     };
-    const lab = starting.use(await Lab.start({ ...options, via }));
+    const watched = options.within === undefined ? { via } : {};
+    const lab = starting.use(await Lab.start({ ...options, ...watched }));
     starting.move();
-    return new PressureLab(lab, proxy!, silence);
+    return new PressureLab(lab, proxy, silence);
   }
 
-  /** Who sits at the console `tcp:127.0.0.1:0`. */
-  async console(): Promise<LabConsole> {
-    if (this.#console !== undefined) return this.#console;
+  /** Who sits at the console `tcp:127.0.0.1:0`, or else `unix:PATH`. */
+  console(): Promise<LabConsole> {
+    return this.#console ??= this.#dial();
+  }
+
+  async #dial(): Promise<LabConsole> {
     const { name } = await this.lab.host.event(({ type }) => type === "console");
-    const port = Number(/tcp:127\.0\.0\.1:(\d+)/.exec(name as string)![1]);
-    return this.#console = LabConsole.socket(await Deno.connect({ hostname: "127.0.0.1", port }));
+    const port = /tcp:127\.0\.0\.1:(\d+)/.exec(name as string)?.[1];
+    const path = /unix:([^+]*)/.exec(name as string)?.[1];
+    return LabConsole.socket(
+      port
+        ? await Deno.connect({ hostname: "127.0.0.1", port: Number(port) })
+        : await Deno.connect({ transport: "unix", path: path! }),
+    );
   }
 
   /** Runs `command` of diag at the console; its output, and how long it took, ms. */
@@ -104,6 +113,7 @@ export class PressureLab implements AsyncDisposable {
       );
       assertEquals(lost, []);
     }
+    if (this.#proxy === undefined) return;
     const { cardToHost, hostToCard } = this.#silence.longest;
     console.log(
       `  longest silence: card ${Math.round(cardToHost)} ms, host ${Math.round(hostToCard)} ms`,
@@ -111,9 +121,9 @@ export class PressureLab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#console?.[Symbol.asyncDispose]();
+    await (await this.#console)?.[Symbol.asyncDispose]();
     await this.lab[Symbol.asyncDispose]();
-    await this.#proxy[Symbol.asyncDispose]();
+    await this.#proxy?.[Symbol.asyncDispose]();
   }
 }
 
