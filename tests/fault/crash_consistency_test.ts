@@ -15,8 +15,8 @@ Deno.test({
 }, async () => {
   await using folder = await temporaryFolder();
   const random = new Random(3);
-  const run = await crashRun({ folder: folder.path, seed: 3, steps: 30, cutWithin: 60_000 });
-  assert(run.cuts > 0, "the link was never cut");
+  const blows = { cuts: 4, cutWithin: 10_000, killEvery: 2 };
+  const run = await crashRun({ folder: folder.path, seed: 3, steps: 30, ...blows });
   await checkReplays(run, folder.path, 20, random);
   assert(await checkTorn(run, folder.path, 20, random) > 0, "nothing was in danger");
 });

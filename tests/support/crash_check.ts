@@ -79,6 +79,9 @@ export async function checkTorn(
     () => random.pick(flushes) + 1,
     () => 1 + random.below(entries.length),
   ];
+  if (marks.length !== run.workload.steps.length) {
+    throw new Error(`the log has ${marks.length} marks, wanted ${run.workload.steps.length}`);
+  }
   let unstable = 0;
   for (let point = 0; point < count; point++) {
     const end = moments[point % moments.length]!();

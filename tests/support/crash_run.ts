@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { assertEquals } from "@std/assert";
 import { DiskHistory } from "./disk_history.ts";
 import { FsyncWorkload, MARK_BYTES, NOISE } from "./fsync_workload.ts";
-import { Lab, onHost, rootDisk, sbin } from "./lab.ts";
+import { HostRestarts } from "./host_restarts.ts";
+import { isState, onHost, rootDisk, sbin } from "./lab.ts";
 import { parseNbdLog } from "./nbd_log.ts";
 import { NbdLogServer } from "./nbd_log_server.ts";
 import { Proxy } from "./proxy.ts";
@@ -20,8 +22,12 @@ export interface CrashRunOptions {
   readonly folder: string;
   readonly seed: number;
   readonly steps: number;
-  /** Bytes from one cut of the link to the next, each way in turn: at most so many. Never cut without. */
+  /** The link is cut so often while the card works. */
+  readonly cuts?: number;
+  /** Bytes of link from one cut to the next, at most. */
   readonly cutWithin?: number;
+  /** At every so many cuts the host is killed, too, and started again. */
+  readonly killEvery?: number;
 }
 
 /** What is left of a run. */
@@ -32,6 +38,7 @@ export interface CrashRun {
   readonly base: string;
   readonly log: string;
   readonly cuts: number;
+  readonly kills: number;
 }
 
 /** Where marks go, in bytes. */
@@ -49,12 +56,12 @@ export async function crashRun(options: CrashRunOptions): Promise<CrashRun> {
   await using server = await NbdLogServer.start(folder, image);
   const { path: root } = await rootDisk(folder);
   const script = workload.script("/dev/vdb", FS_BYTES);
-  const cuts = await run(["--disk", root, "--disk", server.uri, "--exec", script], options, random);
+  const kills = await run(["--disk", root, "--disk", server.uri], script, server, options, random);
   const bytes = await server.log();
   const log = `${folder}/log`;
   await Deno.writeFile(log, bytes);
   const history = new DiskHistory(await Deno.readFile(base), parseNbdLog(bytes));
-  return { workload, history, base, log, cuts };
+  return { workload, history, base, log, cuts: options.cuts ?? 0, kills };
 }
 
 /** An ext4 with a journal so small that it starts over again and again, and a place for marks behind it. */
@@ -69,29 +76,42 @@ async function makeFileSystem(path: string, folder: string, source: Uint8Array):
   await onHost("truncate", "-s", `+${MARK_BYTES}`, path);
 }
 
-/** Resolves to the number of cuts, when the card has done it all. */
+/** Resolves to the number of kills, when the card has done it all. */
 async function run(
-  host: readonly string[],
-  { cutWithin }: CrashRunOptions,
+  disks: readonly string[],
+  script: string,
+  server: NbdLogServer,
+  { cuts = 0, cutWithin = 10_000, killEvery = Infinity }: CrashRunOptions,
   random: Random,
 ): Promise<number> {
   await using stack = new AsyncDisposableStack();
-  let proxy: Proxy | undefined;
+  const made = Promise.withResolvers<Proxy>();
   const via = async (port: number): Promise<number> => {
-    if (cutWithin === undefined) return port;
-    const made = proxy = stack.use(await Proxy.start(port));
-    return made.port;
+    const proxy = stack.use(await Proxy.start(port));
+    made.resolve(proxy);
+    return proxy.port;
   };
-  const lab = stack.use(await Lab.start({ os: "linux", host, via }));
-  await lab.online();
-  let cuts = 0;
-  const ended = lab.host.ended.then(() => false);
-  while (proxy !== undefined) {
+  const first = ["--exec", `echo begun\n${script}`];
+  const lab = stack.use(await HostRestarts.start({ os: "linux", host: disks, first, via }));
+  // A host that is killed before the card has taken the command takes it along.
+  await lab.host.output(/begun/);
+  const proxy = await made.promise;
+  let kills = 0;
+  for (let cut = 1; cut <= cuts; cut++) {
     const direction = random.pick(["cardToHost", "hostToCard"] as const);
-    const cut = proxy.cutAfter(direction, 1 + random.below(cutWithin!)).then(() => true);
-    if (!await Promise.race([cut, ended])) break;
-    cuts++;
+    const done = proxy.cutAfter(direction, 1 + random.below(cutWithin)).then(() => true);
+    if (!await Promise.race([done, lab.host.ended.then(() => false)])) {
+      throw new Error(`the work was over at cut ${cut} of ${cuts}\n${lab.host.transcript()}`);
+    }
+    if (cut % killEvery !== 0) continue;
+    await lab.kill();
+    await server.again();
+    // Its command has its turn when the work is done.
+    await lab.startHost(["--exec", "true"]);
+    await lab.host.event(isState("online"));
+    kills++;
   }
   await lab.result();
-  return cuts;
+  assertEquals([lab.boots, lab.adoptions], [1, kills]);
+  return kills;
 }

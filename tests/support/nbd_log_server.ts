@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { wholeEntries } from "./nbd_log.ts";
 
 /** A server that does not listen after so long never will, ms. */
 const LIMIT = 10_000;
@@ -39,8 +40,8 @@ export class NbdLogServer implements AsyncDisposable {
 
   /** Waits for the client to leave, and serves the next one. */
   async again(): Promise<void> {
-    await this.#child.status;
-    await Deno.rename(`${this.#folder}/nbd.log`, this.#logOf(this.#clients++));
+    await this.#keepLog();
+    this.#clients++;
     await Deno.remove(`${this.#folder}/nbd.sock`);
     this.#child = this.#spawn();
     await this.#listening();
@@ -48,8 +49,7 @@ export class NbdLogServer implements AsyncDisposable {
 
   /** Waits for the client to leave. The log of all clients, one behind the other. */
   async log(): Promise<Uint8Array<ArrayBuffer>> {
-    await this.#child.status;
-    await Deno.rename(`${this.#folder}/nbd.log`, this.#logOf(this.#clients));
+    await this.#keepLog();
     const parts: Blob[] = [];
     for (let client = 1; client <= this.#clients; client++) {
       parts.push(new Blob([await Deno.readFile(this.#logOf(client))]));
@@ -64,6 +64,13 @@ export class NbdLogServer implements AsyncDisposable {
       // Its client has left.
     }
     await this.#child.status;
+  }
+
+  async #keepLog(): Promise<void> {
+    await this.#child.status;
+    const log = `${this.#folder}/nbd.log`;
+    await Deno.truncate(log, wholeEntries(await Deno.readFile(log)));
+    await Deno.rename(log, this.#logOf(this.#clients));
   }
 
   #logOf(client: number): string {
