@@ -18,8 +18,11 @@
  *
  * await using host = new Host({
  *   listener: listenTcp("127.0.0.1", 0),
- *   devices: [new BlockDevice({ backend: new MemoryBackend(new Uint8Array(64 * 1024 * 1024)) })],
- *   images: diagImages({ cmdline: "", name: "mic0", address: undefined }),
+ *   cards: [{
+ *     name: "mic0",
+ *     devices: [new BlockDevice({ backend: new MemoryBackend(new Uint8Array(64 * 1024 * 1024)) })],
+ *     images: diagImages({ cmdline: "", name: "mic0", address: undefined }),
+ *   }],
  *   onEvent: (event) => console.log(event.type),
  * });
  * const stop = new AbortController();
@@ -30,7 +33,7 @@
  *   identity: crypto.getRandomValues(new Uint8Array(16)),
  *   signal: stop.signal,
  * });
- * await (await host.waitForCard()).waitFor("online");
+ * await host.cards.get("mic0")!.waitFor(["online"]);
  * stop.abort();
  * await card;
  * ```
@@ -65,8 +68,12 @@ export {
   type BlockDeviceOptions,
   BootError,
   type BootImages,
+  type Card,
+  type CardHappening,
   type CardInfo,
   type CardLifeEvent,
+  type CardOptions as HostCardOptions,
+  type CardState,
   type ConsoleBackend,
   ConsoleDevice,
   type ConsoleDeviceOptions,

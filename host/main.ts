@@ -197,9 +197,12 @@ async function run(options: Options): Promise<number> {
     : listenTcp(listen.hostname, listen.port);
   await using host = new Host({
     listener,
-    devices: opened.devices,
-    images,
-    cardLossTimeout: cardLossTimeout(options["card-loss-timeout"]),
+    cards: [{
+      name: cardName(options.name),
+      devices: opened.devices,
+      images,
+      lossTimeout: cardLossTimeout(options["card-loss-timeout"]),
+    }],
     onEvent,
     ...(identity && { identity: shortIdentity(identity.fingerprint) }),
   });
@@ -217,8 +220,9 @@ async function run(options: Options): Promise<number> {
   const status = await end.promise;
   refusals.sumUp();
   leaving = true;
-  if (host.card?.state === "online" && host.linkUp) {
-    await shutDown(host.card, { timeout: SHUTDOWN_TIMEOUT, signal: hurry.signal });
+  const [card] = host.cards.values();
+  if (card?.driver?.state === "online" && card.linkUp) {
+    await shutDown(card.driver, { timeout: SHUTDOWN_TIMEOUT, signal: hurry.signal });
   }
   return status;
 

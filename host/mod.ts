@@ -7,6 +7,9 @@
  *
  * @module
  */
+export type { Card, CardOptions, CardState } from "./cards/card.ts";
+export type { CardHappening } from "./cards/events.ts";
+export { RESTART_POLICIES, type RestartPolicy } from "./cards/restart.ts";
 export { Host, type HostEvent, type HostOptions, runHost } from "./host.ts";
 export type { HostDriver } from "./driver/host_driver.ts";
 export type { BootImages, ImageSource } from "./driver/boot_image.ts";

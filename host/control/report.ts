@@ -4,10 +4,14 @@
  * @module
  */
 import type { CardEvent } from "../driver/events.ts";
+import type { CardHappening } from "../cards/events.ts";
 import type { HostEvent } from "../host.ts";
 
+/** What happens, whichever card it happens to. */
+export type Happening = CardHappening | Extract<HostEvent, { type: "refused" | "accept_failed" }>;
+
 /** One line, or nothing for what a person need not know. */
-export function lineOf(event: HostEvent): string | undefined {
+export function lineOf(event: Happening): string | undefined {
   switch (event.type) {
     case "connected":
       return `card at ${event.peer}`;
@@ -23,12 +27,14 @@ export function lineOf(event: HostEvent): string | undefined {
       return `refused ${event.peer}: ${event.reason}, ${event.text}`;
     case "given_up":
       return `the card was gone for ${Math.round(event.after / 1000)} s: given up`;
+    case "gone":
+      return `card is gone${event.reason === "nop" ? "" : ` (${event.reason})`}`;
     case "accept_failed":
       return `cannot accept connections: ${event.error.message}`;
   }
 }
 
-function linkLine(status: Extract<HostEvent, { type: "link" }>["status"]): string | undefined {
+function linkLine(status: Extract<CardHappening, { type: "link" }>["status"]): string | undefined {
   switch (status.type) {
     case "up":
       return status.resumed ? `connection back from ${status.peer}, nothing lost` : undefined;

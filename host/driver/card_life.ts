@@ -25,7 +25,8 @@ export class CardLife {
 
   /** The card OS has been started, and has not been reset since. */
   get runs(): boolean {
-    return this.#state === "booting" || this.#state === "online" || this.#state === "shutting_down";
+    return this.#state === "booting" || this.#state === "online" ||
+      this.#state === "shutting_down" || this.#state === "suspending";
   }
 
   /** Where `event` would lead now; undefined where it does not apply. */

@@ -213,18 +213,29 @@ export class HostDriver implements AsyncDisposable {
    */
   async shutdown({ signal, timeout }: TimeoutOptions = {}): Promise<ShutdownReason> {
     this.#command("shutdown");
-    this.#shutdownAsked = true;
-    this.#boot!.requestShutdown();
-    try {
-      await this.#reports.changed.until(
-        () => this.#stopped || this.state !== "shutting_down" || undefined,
-        { signal: this.#open(signal), timeout },
-      );
-    } catch (error) {
-      if (!(error instanceof WaitTimeout)) throw error;
-    }
+    await this.#stopOs("shutting_down", { signal, timeout });
     if (this.state === "shutting_down" || this.#resetting) await this.reset({ signal });
     return this.#life.reason;
+  }
+
+  /**
+   * Shuts the card OS down as `shutdown` does, or takes a card that is `ready`; resolves when it is `suspended`: no boot
+   * until `resume`.
+   */
+  async suspend({ signal, timeout }: TimeoutOptions = {}): Promise<void> {
+    this.#command("suspend");
+    if (this.state === "suspended") return;
+    await this.#stopOs("suspending", { signal, timeout });
+    if (this.state === "suspending" && !this.#resetting) {
+      this.#resetting = true;
+      this.#runReset();
+    }
+    await this.#resetDone(this.#open(signal));
+  }
+
+  /** A card that is `suspended` is `ready` again. */
+  resume(): void {
+    this.#command("resume");
   }
 
   /**
@@ -251,8 +262,7 @@ export class HostDriver implements AsyncDisposable {
       this.#resetting = true;
       this.#runReset();
     }
-    await this.#reports.changed.until(() => !this.#resetting || undefined, { signal: open });
-    if (this.state === "reset_failed") throw this.#resetError;
+    await this.#resetDone(open);
   }
 
   /** Resolves as soon as the card is in one of `states`. @throws {LinkError} when the card is gone */
@@ -289,6 +299,26 @@ export class HostDriver implements AsyncDisposable {
     await this.#dropBoot();
     this.#limit[Symbol.dispose]();
     this.#reports[Symbol.dispose]();
+  }
+
+  /** Asks the card OS to stop; resolves when it has, the time is over, or the card is not in `state` any more. */
+  async #stopOs(state: LifeState, { signal, timeout }: TimeoutOptions): Promise<void> {
+    this.#shutdownAsked = true;
+    this.#boot!.requestShutdown();
+    try {
+      await this.#reports.changed.until(
+        () => this.#stopped || this.state !== state || undefined,
+        { signal: this.#open(signal), timeout },
+      );
+    } catch (error) {
+      if (!(error instanceof WaitTimeout)) throw error;
+    }
+  }
+
+  /** @throws {BootError} if the card did not become ready */
+  async #resetDone(signal: AbortSignal): Promise<void> {
+    await this.#reports.changed.until(() => !this.#resetting || undefined, { signal });
+    if (this.state === "reset_failed") throw this.#resetError;
   }
 
   async #identify(probed: Probed, signal: AbortSignal): Promise<BootstrapOffer> {

@@ -13,7 +13,9 @@ export type LifeState =
   | "online"
   | "shutting_down"
   | "resetting"
-  | "reset_failed";
+  | "reset_failed"
+  | "suspending"
+  | "suspended";
 
 export type LifeEvent =
   /** Command: download the OS and start it. */
@@ -26,6 +28,10 @@ export type LifeEvent =
   | "adopted"
   /** Command: ask the card OS to stop in good order. */
   | "shutdown"
+  /** Command: shut the card OS down, if one runs, and boot none until `resume`. */
+  | "suspend"
+  /** Command: the end of a suspension. */
+  | "resume"
   /** The card OS stopped, for whatever reason, or the bootstrap refused to start it. */
   | "stopped"
   /** Command: forced reset. */
@@ -43,6 +49,8 @@ export const LIFE_EVENTS: readonly LifeEvent[] = [
   "came_online",
   "adopted",
   "shutdown",
+  "suspend",
+  "resume",
   "stopped",
   "reset",
   "became_ready",
@@ -52,7 +60,7 @@ export const LIFE_EVENTS: readonly LifeEvent[] = [
 
 /** Row: where the card is. Cell: where an event takes it. No cell: the event does not apply there. */
 const NEXT: Readonly<Record<LifeState, Partial<Record<LifeEvent, LifeState>>>> = {
-  ready: { boot: "booting" },
+  ready: { boot: "booting", suspend: "suspended" },
   booting: {
     boot_failed: "ready",
     came_online: "online",
@@ -62,6 +70,7 @@ const NEXT: Readonly<Record<LifeState, Partial<Record<LifeEvent, LifeState>>>> =
   },
   online: {
     shutdown: "shutting_down",
+    suspend: "suspending",
     stopped: "shutting_down",
     reset: "resetting",
     gone: "shutting_down",
@@ -74,6 +83,14 @@ const NEXT: Readonly<Record<LifeState, Partial<Record<LifeEvent, LifeState>>>> =
     gone: "reset_failed",
   },
   reset_failed: { reset: "resetting", gone: "reset_failed" },
+  suspending: {
+    stopped: "suspending",
+    became_ready: "suspended",
+    reset: "resetting",
+    reset_timeout: "reset_failed",
+    gone: "shutting_down",
+  },
+  suspended: { resume: "ready", reset: "resetting", gone: "suspended" },
 };
 
 export const LIFE_STATES = Object.keys(NEXT) as readonly LifeState[];

@@ -64,8 +64,11 @@ export class BenchCard implements AsyncDisposable {
     const host = owned.use(
       new Host({
         listener: listenTcp("127.0.0.1", 0),
-        devices: opened.devices,
-        images: os === "diag" ? diagImages(choices) : await linuxBoot(choices),
+        cards: [{
+          name: "mic0",
+          devices: opened.devices,
+          images: os === "diag" ? diagImages(choices) : await linuxBoot(choices),
+        }],
       }),
     );
     const { port } = host.address;

@@ -76,8 +76,11 @@ for (const os of ["diag", "linux"] as const) {
     await using console = new ConsoleDevice([{ backend: noneConsole() }, ...named]);
     await using host = new Host({
       listener: listenTcp("127.0.0.1", 0),
-      devices: [block, console],
-      images: os === "diag" ? diagImages(CHOICES) : await linux(),
+      cards: [{
+        name: "mic0",
+        devices: [block, console],
+        images: os === "diag" ? diagImages(CHOICES) : await linux(),
+      }],
     });
     const connect = ["--connect", `127.0.0.1:${host.address.port}`, "--json"];
     const machine = ["--machine", os === "diag" ? "diag" : "v86"];

@@ -1,8 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { jsonOf, lineOf } from "../../host/control/report.ts";
+import { type Happening, jsonOf, lineOf } from "../../host/control/report.ts";
 import type { CardEvent } from "../../host/driver/events.ts";
 import type { CardInfo } from "../../host/driver/card_info.ts";
-import type { HostEvent } from "../../host/host.ts";
 import { LinkError } from "../../protocol/mod.ts";
 
 const INFO: CardInfo = {
@@ -39,7 +38,7 @@ const CARD_LINES: readonly (readonly [CardEvent, string | undefined])[] = [
   [{ type: "suppressed", what: "faults of block a", count: 12 }, "and 12 more faults of block a"],
 ];
 
-const LINES: readonly (readonly [HostEvent, string | undefined])[] = [
+const LINES: readonly (readonly [Happening, string | undefined])[] = [
   [{ type: "connected", peer: "127.0.0.1:5", identity: "00" }, "card at 127.0.0.1:5"],
   [{ type: "link", status: { type: "up", resumed: false, peer: "p" } }, undefined],
   [

@@ -27,6 +27,16 @@ const EXPECTED: readonly (readonly [LifeState, LifeEvent, LifeState])[] = [
   ["resetting", "adopted", "online"],
   ["resetting", "reset_timeout", "reset_failed"],
   ["resetting", "gone", "reset_failed"],
+  ["ready", "suspend", "suspended"],
+  ["online", "suspend", "suspending"],
+  ["suspending", "stopped", "suspending"],
+  ["suspending", "became_ready", "suspended"],
+  ["suspending", "reset", "resetting"],
+  ["suspending", "reset_timeout", "reset_failed"],
+  ["suspending", "gone", "shutting_down"],
+  ["suspended", "resume", "ready"],
+  ["suspended", "reset", "resetting"],
+  ["suspended", "gone", "suspended"],
   ["reset_failed", "reset", "resetting"],
   ["reset_failed", "gone", "reset_failed"],
 ];
@@ -38,7 +48,7 @@ Deno.test("next() walks every state × event as the table says", () => {
       assertEquals(next(state, event), cell?.[2], `${state} × ${event}`);
     }
   }
-  assertEquals(LIFE_STATES.length * LIFE_EVENTS.length, 60);
+  assertEquals(LIFE_STATES.length * LIFE_EVENTS.length, 96);
 });
 
 Deno.test("next() leaves no state without a way out, and reaches every state", () => {

@@ -34,7 +34,7 @@ Deno.test("Host releases a card that was killed, and serves the next one with th
   await using bench = new HostBench({ devices: [device] });
   const first = await bootedCard(bench);
   setUpDriver(first.machine);
-  const driver = await bench.host.waitForCard();
+  const driver = await bench.card.waitForDriver();
   await driver.waitFor("online");
   const waiting = assertRejects(() => driver.waitFor("ready"), LinkError, "it is gone");
   const stopped = Promise.withResolvers<void>();
@@ -48,7 +48,7 @@ Deno.test("Host releases a card that was killed, and serves the next one with th
   const second = bench.startCard();
   await waiting;
   assertEquals([driver.state, driver.shutdownReason], ["shutting_down", "crashed"]);
-  const next = await bench.host.waitForCard();
+  const next = await bench.card.waitForDriver();
   await stopping;
   // The device is still busy with what the first card wanted.
   await bench.sees(
@@ -91,7 +91,7 @@ Deno.test("Host refuses a second process of a card that is there, and the first 
     "Cannot serve card: another process with its identity is connected, and answers",
   ]);
   assertEquals(bench.events.slice(from).map(({ type }) => type), ["refused"]);
-  assertEquals(bench.host.card!.state, "online");
+  assertEquals(bench.card.driver!.state, "online");
 });
 
 Deno.test("Host is kept for a card that is away, for good, and no other may come", async () => {
@@ -99,7 +99,7 @@ Deno.test("Host is kept for a card that is away, for good, and no other may come
   await using bench = new HostBench();
   const first = bench.startCard({ identity: 1 });
   await bench.seesState("online");
-  const driver = bench.host.card!;
+  const driver = bench.card.driver!;
   const from = bench.events.length;
   first.cut();
   first.unplug();
@@ -118,16 +118,16 @@ Deno.test("Host is kept for a card that is away, for good, and no other may come
   );
   await clock.tick(5_000);
   assertEquals(await back, true);
-  assertEquals([bench.host.card, driver.state], [driver, "online"]);
+  assertEquals([bench.card.driver, driver.state], [driver, "online"]);
 });
 
 Deno.test("Host gives a card up that is away for longer than its limit, and serves another one", async () => {
   using clock = fakeClock();
   const device = new FakeDevice();
-  await using bench = new HostBench({ devices: [device], cardLossTimeout: 30_000 });
+  await using bench = new HostBench({ devices: [device], lossTimeout: 30_000 });
   const first = await bootedCard(bench);
   setUpDriver(first.machine);
-  const driver = await bench.host.waitForCard();
+  const driver = await bench.card.waitForDriver();
   await driver.waitFor("online");
   const from = bench.events.length;
   // Back in time: the limit is for one absence, not for all.
@@ -147,7 +147,7 @@ Deno.test("Host gives a card up that is away for longer than its limit, and serv
   assertEquals(device.calls, ["start", "stop", "stopped"]);
   const second = bench.startCard({ identity: 2 });
   await bench.seesState("booting", bench.events.length);
-  assertEquals(bench.host.card!.info?.platform, "diag");
+  assertEquals(bench.card.driver!.info?.platform, "diag");
   // The first one comes back to a host that knows its session no more, and is told who is there.
   first.plug();
   await clock.tick(6_000);

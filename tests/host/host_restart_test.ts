@@ -50,8 +50,11 @@ class MortalHost implements AsyncDisposable {
         close: () => this.#listener.close(),
         [Symbol.asyncDispose]: () => this.#listener[Symbol.asyncDispose](),
       },
-      devices: [this.#device],
-      images: IMAGES,
+      cards: [{
+        name: "mic0",
+        devices: [this.#device],
+        images: IMAGES,
+      }],
       onEvent: (event) => {
         this.events.push(event);
         if (event.type !== "card" || event.event.type !== "state") return;
@@ -74,7 +77,7 @@ class MortalHost implements AsyncDisposable {
   }
 
   async online(): Promise<void> {
-    const driver = await this.host.waitForCard();
+    const driver = await this.host.cards.get("mic0")!.waitForDriver();
     await driver.waitFor("online");
   }
 

@@ -13,7 +13,7 @@ const turn = () => new Promise((done) => setTimeout(done, 0));
 Deno.test("Host boots the card that comes, and leaves it ready after a shutdown", async () => {
   await using bench = new HostBench();
   const card = bench.startCard();
-  const driver = await bench.host.waitForCard();
+  const driver = await bench.card.waitForDriver();
   await driver.waitFor("online");
   const image = card.machine.image!;
   assertEquals(image.cmdline, "quiet");
@@ -40,16 +40,16 @@ Deno.test("Host boots a card OS again that wants a restart", async () => {
   assertEquals(card.machines.length, 2);
   card.machine.events!.stopped("halted", "");
   assertEquals(await bench.sees((e) => e.type === "stopped" ? e.reason : undefined), "halted");
-  assertEquals(bench.host.card!.state, "ready");
+  assertEquals(bench.card.driver!.state, "ready");
 });
 
 Deno.test("Host does not boot a card OS again that was asked to stop, whatever its reason", async () => {
   await using bench = new HostBench();
   const { machine } = await bootedCard(bench);
   machine.requestShutdown = () => machine.events!.stopped("restart", "");
-  assertEquals(await bench.host.card!.shutdown(), "restart");
+  assertEquals(await bench.card.driver!.shutdown(), "restart");
   assertEquals(await bench.sees((e) => e.type === "stopped" ? e.reason : undefined), "restart");
-  assertEquals(bench.host.card!.state, "ready");
+  assertEquals(bench.card.driver!.state, "ready");
 });
 
 /** Answers each chain with its readable bytes, each plus one. */
@@ -76,7 +76,7 @@ Deno.test("Host serves a driver on the card from DRIVER_OK to reset, and again",
   const pci = machine.functions[0]!;
   for (let round = 1; round <= 2; round++) {
     const driver = setUpDriver(machine);
-    await bench.host.card!.waitFor("online");
+    await bench.card.driver!.waitFor("online");
     const memory = machine.memory.bytes();
     memory.set([10, 20, 30], 0x2_0000);
     driver.add([{ address: 0x2_0000, length: 3 }], [{ address: 0x2_1000, length: 8 }]);
@@ -91,7 +91,7 @@ Deno.test("Host serves a driver on the card from DRIVER_OK to reset, and again",
     assertEquals(device.calls.filter((call) => call === "stopped").length, round);
     memory.fill(0, 0x1_0000, 0x1_3000);
   }
-  assertEquals(bench.host.card!.faults, {});
+  assertEquals(bench.card.driver!.faults, {});
 });
 
 Deno.test("Host shows a driver that breaks the rules DEVICE_NEEDS_RESET, and counts the fault", async () => {
@@ -108,8 +108,8 @@ Deno.test("Host shows a driver that breaks the rules DEVICE_NEEDS_RESET, and cou
   );
   assertEquals(fault, "chain-address");
   assertEquals(pci.read(20, 1), 15 | 64);
-  assertEquals(bench.host.card!.faults, { "chain-address": 1 });
-  assertEquals(bench.host.card!.state, "online");
+  assertEquals(bench.card.driver!.faults, { "chain-address": 1 });
+  assertEquals(bench.card.driver!.state, "online");
 });
 
 Deno.test("Host tells why a card refused to boot, and keeps the card", async () => {
@@ -123,7 +123,7 @@ Deno.test("Host tells why a card refused to boot, and keeps the card", async () 
     error.message,
     "Cannot boot: the card refused with POST code dE: Cannot boot: Error: no CPU today",
   );
-  const driver = bench.host.card!;
+  const driver = bench.card.driver!;
   assertEquals(driver.state, "ready");
   card.machine.refusal = undefined;
   await driver.boot(IMAGES);
@@ -148,16 +148,16 @@ Deno.test("Host says goodbye to a peer that is no card", async () => {
 Deno.test("Host refuses more devices than a card has slots before any card comes", () => {
   const devices = Array.from({ length: 32 }, () => new FakeDevice());
   assertThrows(
-    () => new Host({ listener: new MemoryListener(), devices }),
+    () => new Host({ listener: new MemoryListener(), cards: [{ name: "mic0", devices }] }),
     RangeError,
-    "Cannot lend a card 32 devices: it has 31 slots",
+    "Cannot lend mic0 32 devices: a card has 31 slots",
   );
 });
 
 Deno.test("Host without images leaves the card ready", async () => {
   await using bench = new HostBench({ images: undefined });
   bench.startCard();
-  const driver = await bench.host.waitForCard();
+  const driver = await bench.card.waitForDriver();
   await driver.waitFor("ready");
   assertEquals(driver.info?.platform, "diag");
 });
@@ -165,7 +165,7 @@ Deno.test("Host without images leaves the card ready", async () => {
 Deno.test("runHost() runs until its signal aborts, then leaves nothing behind", async () => {
   const listener = new MemoryListener();
   const stop = new AbortController();
-  const running = runHost({ listener, devices: [], signal: stop.signal });
+  const running = runHost({ listener, cards: [], signal: stop.signal });
   stop.abort();
   await running;
   await assertRejects(() => listener.dial(), LinkError);

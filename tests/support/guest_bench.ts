@@ -74,8 +74,11 @@ export class GuestBench implements AsyncDisposable {
     const listener = new MemoryListener();
     this.host = new Host({
       listener,
-      devices: this.#devices,
-      images: { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "" },
+      cards: [{
+        name: "mic0",
+        devices: this.#devices,
+        images: { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "" },
+      }],
       onEvent: (event) => this.events.push(event),
     });
     this.#card = runCard({
@@ -116,7 +119,7 @@ export class GuestBench implements AsyncDisposable {
   }
 
   get driver(): HostDriver {
-    return this.host.card!;
+    return this.host.cards.get("mic0")!.driver!;
   }
 
   /** A driver as it should be comes up on `guest`. */

@@ -8,6 +8,7 @@ import { assertEquals } from "@std/assert";
 import { runCard } from "../../card/card.ts";
 import type { CardIdentity } from "../../card/endpoint/function.ts";
 import { Condition } from "../../host/driver/condition.ts";
+import type { Card, CardOptions } from "../../host/cards/card.ts";
 import { Host, type HostEvent, type HostOptions } from "../../host/host.ts";
 import { encodeDiagImage, LinkError, type Transport } from "../../protocol/mod.ts";
 import { FakeMachine } from "./fake_machine.ts";
@@ -25,17 +26,21 @@ export class HostBench implements AsyncDisposable {
   readonly #changed = new Condition();
   readonly #cards = new AsyncDisposableStack();
 
-  constructor(options: Partial<HostOptions> = {}) {
+  constructor({ cards, ...card }: Pick<Partial<HostOptions>, "cards"> & Partial<CardOptions> = {}) {
     this.host = new Host({
       listener: this.listener,
-      devices: [],
-      images: IMAGES,
-      ...options,
+      cards: cards ?? [{ name: "mic0", devices: [], images: IMAGES, ...card }],
       onEvent: (event) => {
         this.events.push(event);
         this.#changed.notify();
       },
     });
+  }
+
+  /** The first card of the host. */
+  get card(): Card {
+    const [card] = this.host.cards.values();
+    return card!;
   }
 
   /** The first event of which `pick` makes something, from number `from` on. */

@@ -98,8 +98,11 @@ export class HostileCard implements AsyncDisposable {
     ];
     this.host = new Host({
       listener: wire.listener,
-      devices: this.#devices,
-      images: { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "" },
+      cards: [{
+        name: "mic0",
+        devices: this.#devices,
+        images: { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "" },
+      }],
       onEvent: (event) => this.events.push(event),
     });
     const requester = new BusMaster();
@@ -136,7 +139,7 @@ export class HostileCard implements AsyncDisposable {
   }
 
   get driver(): HostDriver {
-    return this.host.card!;
+    return this.host.cards.get("mic0")!.driver!;
   }
   /** Bus address of the host page. */
   get hostPage(): number {

@@ -98,7 +98,7 @@ export function survives(acts: readonly GuestAct[]): void {
       await bench.serves(bench.bystander);
       await recovers(bench, guest);
       assertEquals(bench.driver.faults.internal, undefined);
-      assertEquals(bench.host.linkUp, true);
+      assertEquals(bench.host.cards.get("mic0")!.linkUp, true);
     });
   }
 }

@@ -1,29 +1,16 @@
 /**
- * One session with one card process: its host driver, and what the host does with it by policy.
- *
- *     probe ─┬─> boot ─┬─> wait until the card OS stops ─> reset ─┬─> boot again, if it wanted a restart
- *            └─────────┘ it runs already: adopted                 └─> leave it ready
+ * One session with one card process: its host driver, from the probe until nothing of the session is left.
  *
  * - **Invariant:** when `end()` has resolved, no device is plugged in and nothing of the session is mapped.
  *
  * @module
  */
-import { type Link, LinkError, ProtocolError, type ShutdownReason } from "../protocol/mod.ts";
+import { type Link, LinkError, ProtocolError } from "../../protocol/mod.ts";
+import type { AttachedDevice } from "../driver/attached_device.ts";
+import type { CardEvent } from "../driver/events.ts";
+import { HostDriver } from "../driver/host_driver.ts";
+import type { RootPort } from "../driver/root_port.ts";
 import type { Absence } from "./absence.ts";
-import type { AttachedDevice } from "./driver/attached_device.ts";
-import type { BootImages } from "./driver/boot_image.ts";
-import type { CardEvent } from "./driver/events.ts";
-import { HostDriver } from "./driver/host_driver.ts";
-import type { RootPort } from "./driver/root_port.ts";
-
-/** What a session reports; synchronous, must not throw. */
-export interface CardSessionEvents {
-  card(event: CardEvent): void;
-  /** The card OS stopped and is not started again by policy; the card is `ready`. */
-  stopped(reason: ShutdownReason): void;
-  /** The card cannot be used, or cannot boot. The session stays: somebody may reset or boot it by hand. */
-  failed(error: Error): void;
-}
 
 export interface CardSessionOptions {
   readonly link: Link;
@@ -32,10 +19,15 @@ export interface CardSessionOptions {
   readonly absence: Absence;
   /** 32 hexadecimal digits. */
   readonly identity: string;
+  /** Address of the card process. */
+  readonly peer: string;
   readonly devices: readonly AttachedDevice[];
-  /** Without images the card is left `ready`. */
-  readonly images?: BootImages | undefined;
-  readonly events: CardSessionEvents;
+  /** Synchronous, must not throw. */
+  readonly onEvent: (event: CardEvent) => void;
+  /** What is done with the card once it is probed, until its link ends; LinkError then is no news. */
+  readonly serve: (driver: HostDriver) => Promise<void>;
+  /** The card cannot be used. */
+  readonly failed: (error: Error) => void;
 }
 
 export class CardSession {
@@ -47,13 +39,13 @@ export class CardSession {
 
   constructor(options: CardSessionOptions) {
     this.#options = options;
-    const { link, rootPort, devices, events } = options;
+    const { link, rootPort, devices, onEvent } = options;
     this.driver = HostDriver.attach({
       requester: link,
       rootPort,
       devices,
       reachable: () => link.state === "up",
-      onEvent: (event) => events.card(event),
+      onEvent,
     });
     link.signal.addEventListener("abort", () => {
       this.driver.gone(link.signal.reason);
@@ -66,6 +58,9 @@ export class CardSession {
   }
   get identity(): string {
     return this.#options.identity;
+  }
+  get peer(): string {
+    return this.#options.peer;
   }
   get absence(): Absence {
     return this.#options.absence;
@@ -95,27 +90,16 @@ export class CardSession {
   }
 
   async #run(before: Promise<void>): Promise<void> {
-    const { link, images, events } = this.#options;
+    const { link, serve, failed } = this.#options;
     try {
       await before;
       await this.driver.probe({ adopt: true });
-      if (images) await this.#serve(images);
+      await serve(this.driver);
     } catch (error) {
       // The link says itself that it is closed.
       if (this.#ending || error instanceof LinkError) return;
       if (error instanceof ProtocolError) link.fail(error);
-      events.failed(error instanceof Error ? error : new Error(String(error)));
-    }
-  }
-
-  async #serve(images: BootImages): Promise<void> {
-    const { driver } = this;
-    while (true) {
-      if (driver.state === "ready") await driver.boot(images);
-      const { reason, asked } = await driver.waitForStop();
-      if (driver.state === "shutting_down") await driver.reset();
-      else await driver.waitFor(["ready", "reset_failed"]);
-      if (reason !== "restart" || asked) return this.#options.events.stopped(reason);
+      failed(error instanceof Error ? error : new Error(String(error)));
     }
   }
 }

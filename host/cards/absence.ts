@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LinkStatus } from "../protocol/mod.ts";
+import type { LinkStatus } from "../../protocol/mod.ts";
 
 export class Absence implements Disposable {
   readonly #limit: number | undefined;

@@ -1,0 +1,27 @@
+/**
+ * Which of a host's cards a card process is to be.
+ *
+ * A card that is bound to an identity is for that one alone. Any other is for whoever came first, and stays for that one
+ * as long as it is kept for it (`Card.refusal`).
+ *
+ * @module
+ */
+import type { Card } from "./card.ts";
+
+/** The card that the process with `identity` (32 hexadecimal digits) is to be; or a sentence's end: why it is none. */
+export function claim(cards: Iterable<Card>, identity: string): Card | string {
+  const all = [...cards];
+  const own = all.find((card) => card.bound === identity) ??
+    all.find((card) => card.bound === undefined && card.identity === identity);
+  if (own) return own;
+  const open = all.filter((card) => card.bound === undefined);
+  const free = open.find((card) => card.identity === undefined) ??
+    open.find((card) => card.refusal(identity) === undefined);
+  if (free) return free;
+  if (open.length === 0) {
+    return `each card of this host is another one's; its identity is ${identity}`;
+  }
+  const [only] = open;
+  if (open.length === 1) return only!.refusal(identity)!;
+  return open.map((card) => `${card.name}: ${card.refusal(identity)}`).join("; ");
+}
