@@ -228,9 +228,10 @@ export class Card implements AsyncDisposable {
   /** Shuts the card OS down and remembers that it ran; resolves when the card is `suspended`. */
   async suspend(signal?: AbortSignal, timeout = SHUTDOWN_TIMEOUT): Promise<void> {
     const driver = this.#present("suspend");
-    const ran = driver.state === "online";
+    const before = driver.state;
     const done = driver.suspend({ signal, timeout });
-    this.#ranBeforeSuspend = ran;
+    // What does not apply changes nothing.
+    if (driver.state !== before) this.#ranBeforeSuspend = before === "online";
     await done;
   }
 
