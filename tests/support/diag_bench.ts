@@ -56,8 +56,11 @@ export class DiagBench implements AsyncDisposable {
         ? listenTls("127.0.0.1", 0, { identity: HOST, trusts: trusting(CARD) })
         : listenTcp("127.0.0.1", 0),
       identity: shortIdentity(HOST.fingerprint),
-      devices: [this.device],
-      images: { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "" },
+      cards: [{
+        name: "mic0",
+        devices: [this.device],
+        images: { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "" },
+      }],
       limits,
       onEvent: (event) => {
         if (event.type === "link") this.hostLinks.push(event.status);
@@ -75,7 +78,7 @@ export class DiagBench implements AsyncDisposable {
     const bench = starting.use(new DiagBench(limits, tls));
     bench.proxy = await Proxy.start(bench.host.address.port, network);
     bench.#card = bench.#runCard();
-    const driver = await bench.host.waitForCard();
+    const driver = await bench.host.cards.get("mic0")!.waitForDriver();
     await driver.waitFor("online");
     await bench.os.disk.read(0, 1);
     starting.move();
