@@ -1,0 +1,145 @@
+/**
+ * What the control plane sees of a host and its cards: the wall between those that run cards (`host/cards/`) and those
+ * that show and command them (`host/control/api/`, metrics). Everything here is plain data or a promise; nothing knows
+ * HTTP, sockets or files.
+ *
+ * @module
+ */
+import type { ShutdownReason } from "../../protocol/mod.ts";
+import type { CardState } from "../cards/card.ts";
+import type { RestartPolicy } from "../cards/restart.ts";
+import type { CardInfo } from "../driver/card_info.ts";
+import type { ExecOptions } from "./exec.ts";
+
+/** One device as the operator sees it. */
+export interface DeviceStatus {
+  readonly slot: number;
+  /** `disk0`, `net0`, `console0`: what commands take. */
+  readonly name: string;
+  readonly kind: "block" | "net" | "console";
+  /** What serves it: `file /srv/root.img`, `tap mic0`. */
+  readonly backend: string;
+  /** Virtio device status byte; 0 while no driver has it. */
+  readonly status: number;
+  /** Names of the features the driver accepted. */
+  readonly features: readonly string[];
+  /** Bytes, of a disk. */
+  readonly size?: number;
+  /** Of a network. */
+  readonly carrier?: boolean;
+  readonly needsReset: boolean;
+}
+
+export interface CardStatus {
+  readonly name: string;
+  readonly state: CardState;
+  /** Why the card OS stopped last. */
+  readonly reason: ShutdownReason;
+  readonly link: "none" | "up" | "down";
+  /** ms since 1970 of the last change of state. */
+  readonly since: number;
+  /** Address of the card process. */
+  readonly peer?: string;
+  /** 32 hexadecimal digits. */
+  readonly identity?: string;
+  readonly os?: string;
+  readonly platform?: string;
+  readonly memoryMib?: number;
+  /** Number of the boot that runs, or ran last; counts from 1 since the card was first configured. */
+  readonly boot: number;
+  readonly bootCount: number;
+  readonly crashCount: number;
+  /** Seconds since `online`. */
+  readonly uptime?: number;
+  readonly postCode?: string;
+  readonly restart: RestartPolicy;
+  /** ms since 1970 of the boot that the policy will start. */
+  readonly nextBoot?: number;
+  /** Was online when the host went to sleep: `resume` boots it. */
+  readonly suspendedOs: boolean;
+  readonly devices: readonly DeviceStatus[];
+}
+
+/** One step of a boot. */
+export interface BootStep {
+  /** `connected`, `probed`, `reset`, `kernel`, `initrd`, `bootstrap`, `os`, `driver disk0`, `exec`, `online`, ... */
+  readonly step: string;
+  /** ms since 1970. */
+  readonly time: number;
+  readonly detail?: string;
+}
+
+export interface BootRecord {
+  readonly number: number;
+  readonly os: string;
+  readonly begun: number;
+  readonly online?: number;
+  readonly ended?: number;
+  readonly reason?: ShutdownReason;
+  /** What the card said of its end. */
+  readonly detail?: string;
+  readonly asked?: boolean;
+  readonly steps: readonly BootStep[];
+  readonly postCodes: readonly { readonly code: string; readonly time: number }[];
+  /** Last lines of the kernel's log, kept when the card OS crashed. */
+  readonly kernelLog?: string;
+}
+
+/** What a card waits for or died of, and what to do. */
+export interface Why {
+  readonly sentence: string;
+  readonly advice: string;
+}
+
+/** One counter or gauge set of a card: what metrics and `stats` are made of. */
+export interface CardStats {
+  readonly link: Readonly<Record<string, number>>;
+  /** By device name. */
+  readonly devices: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+export interface CardControl {
+  readonly name: string;
+  status(): CardStatus;
+  /** Undefined until a card process was probed. */
+  info(): CardInfo | undefined;
+  why(): Why;
+  /** Newest last. */
+  boots(): readonly BootRecord[];
+  stats(): CardStats;
+  /** 256 bytes of configuration space as last probed. */
+  configSpace(): Promise<Uint8Array>;
+
+  /** Each resolves when it is under way; `waitFor` tells of its end. @throws {TypeError} a sentence, if the state does not allow it */
+  boot(): Promise<void>;
+  reset(): Promise<void>;
+  shutdown(): Promise<void>;
+  suspend(): Promise<void>;
+  resume(): Promise<void>;
+  waitFor(states: readonly CardState[], signal: AbortSignal): Promise<CardStatus>;
+  exec(command: string, options: ExecOptions): Promise<number>;
+
+  /** Resolves to the name of the new disk. */
+  addDisk(choice: string): Promise<string>;
+  removeDisk(name: string): Promise<void>;
+  /** Bytes. */
+  resizeDisk(name: string, size: number): Promise<void>;
+  /** The same disk on another backend, while the card OS runs. */
+  swapDisk(name: string, choice: string): Promise<void>;
+  setCarrier(up: boolean): Promise<void>;
+}
+
+export type ControlEvent =
+  | { readonly type: "card"; readonly card: string; readonly status: CardStatus }
+  | { readonly type: "step"; readonly card: string; readonly boot: number; readonly step: BootStep }
+  | { readonly type: "log"; readonly card?: string; readonly text: string };
+
+export interface HostControl {
+  readonly version: string;
+  readonly started: number;
+  readonly listening: string;
+  /** In the order of the configuration. */
+  readonly cards: ReadonlyMap<string, CardControl>;
+  /** Calls `listener` with each event from now on, until the function returned is called. */
+  subscribe(listener: (event: ControlEvent) => void): () => void;
+}
