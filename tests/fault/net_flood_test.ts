@@ -74,13 +74,12 @@ Deno.test("a card process under a flood takes what it has buffers for, and answe
   const losses: string[] = [];
   await using host = new Host({
     listener: listenTcp("127.0.0.1", 0),
-    devices: [device],
-    images: IMAGES,
+    cards: [{ name: "mic0", devices: [device], images: IMAGES }],
     onEvent: (event) => event.type === "link" && losses.push(event.status.type),
   });
   const connect = ["--connect", `127.0.0.1:${host.address.port}`, "--machine", "diag", "--json"];
   await using card = await LabProcess.start("card", connect);
-  await (await host.waitForCard()).waitFor("online");
+  await host.cards.get("mic0")!.waitFor(["online"]);
   const before = await net.ping();
   await net.flood(500);
   await forgetPeak(card.pid);
@@ -114,7 +113,7 @@ Deno.test("a card that floods a network which takes nothing is held back at its 
     identity: new Uint8Array(16).fill(1),
     signal: stop.signal,
   });
-  await (await host.waitForCard()).waitFor("online");
+  await host.cards.get("mic0")!.waitFor(["online"]);
   const { driver } = machine!.os.interfaces[0]!;
   await net.ping();
   net.blocked = true;
