@@ -53,8 +53,10 @@ export class LinkServer implements AsyncDisposable {
     try {
       const greeting = await readGreeting(transport);
       this.#door.leave(transport);
-      const link = await this.#linkFor(greeting, transport);
-      run = await attach(link, transport, greeting);
+      checkRole(greeting);
+      for (const link of this.#claimed(greeting)) await this.#claim(link, transport);
+      // In one turn: another connection that waited beside this one must find it done, or not begun.
+      run = await attach(this.#linkFor(greeting, transport), transport, greeting);
     } catch (error) {
       await this.#turnAway(transport, error);
     } finally {
@@ -85,17 +87,15 @@ export class LinkServer implements AsyncDisposable {
   }
 
   /** The session that `greeting` asks for. @throws {ProtocolError} the goodbye to say, if it gets none */
-  async #linkFor(greeting: Greeting, transport: Transport): Promise<Link> {
-    if (greeting.role !== "card") {
-      throw new ProtocolError("malformed", `Cannot serve peer: it is a ${greeting.role}`);
-    }
-    if (isNewSession(greeting)) {
-      for (const link of this.#linksOf(greeting.identity)) await this.#claim(link, transport);
-      return this.#open(greeting, transport);
-    }
-    await this.#claim(this.#find(greeting), transport);
-    // It may have ended meanwhile.
-    return this.#find(greeting);
+  #linkFor(greeting: Greeting, transport: Transport): Link {
+    return isNewSession(greeting) ? this.#open(greeting, transport) : this.#find(greeting);
+  }
+
+  /** The sessions whose card must not be there any more, if `greeting` is to be served. @throws {ProtocolError} */
+  #claimed(greeting: Greeting): Link[] {
+    if (!isNewSession(greeting)) return [this.#find(greeting)];
+    const card = greeting.identity.toHex();
+    return [...this.#sessions].flatMap(([key, link]) => key.startsWith(card) ? [link] : []);
   }
 
   /** Returns once nobody is at the other end of `link`. @throws {ProtocolError} busy, if somebody is */
@@ -113,11 +113,6 @@ export class LinkServer implements AsyncDisposable {
     } finally {
       this.#claiming.delete(transport);
     }
-  }
-
-  #linksOf(identity: Uint8Array): Link[] {
-    const card = identity.toHex();
-    return [...this.#sessions].flatMap(([key, link]) => key.startsWith(card) ? [link] : []);
   }
 
   #find(greeting: Greeting): Link {
@@ -151,6 +146,10 @@ export class LinkServer implements AsyncDisposable {
     onLink(link, greeting);
     return link;
   }
+}
+
+function checkRole({ role }: Greeting): void {
+  if (role !== "card") throw new ProtocolError("malformed", `Cannot serve peer: it is a ${role}`);
 }
 
 const busy = (why: string): ProtocolError => new ProtocolError("busy", `Cannot serve card: ${why}`);

@@ -153,6 +153,32 @@ Deno.test("a stranger who asks for a session of his own makes nobody answer for 
   peer.transport.close();
 });
 
+Deno.test("of two new sessions at once, the one that is replaced by the other is no fault of the host's", async () => {
+  const refused: string[] = [];
+  let current: Link | undefined;
+  await using server = new LinkServer({
+    epoch: 1n,
+    identity: new Uint8Array(16),
+    accept: () => ({ completer: new RecordingCompleter() }),
+    onLink: (link) => {
+      void current?.close("busy");
+      current = link;
+    },
+    onRefused: (_peer, reason, text) => refused.push(`${reason}: ${text}`),
+  });
+  const ends = [1, 2].map((n) => {
+    const [near, far] = memoryTransportPair();
+    void server.serve(near);
+    const peer = new RawPeer(far);
+    void peer.send(encodeGreeting(cardGreeting({ identity: new Uint8Array(16).fill(n) })));
+    return peer;
+  });
+  const greeted = await Promise.allSettled(ends.map((peer) => peer.greeting()));
+  assertEquals(greeted[1]!.status, "fulfilled");
+  assertEquals(refused, []);
+  for (const { transport } of ends) transport.close();
+});
+
 Deno.test("a claim that waits ends with its server", async () => {
   const card = await rawCard();
   const { peer, served } = claim(card);
