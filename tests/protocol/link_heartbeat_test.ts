@@ -1,10 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { dialLink, memoryTransportPair } from "../../protocol/mod.ts";
+import { setImmediate } from "node:timers/promises";
+import { dialLink, memoryTransportPair, type Transport } from "../../protocol/mod.ts";
 import { encodeGreeting } from "../../protocol/link/greeting.ts";
 import { fakeClock } from "../support/fake_clock.ts";
 import { RecordingCompleter } from "../support/link_completer.ts";
 import { linkPair } from "../support/link_pair.ts";
 import { cardGreeting, frame, rawCard, RawPeer } from "../support/link_peer.ts";
+import { turnsUntil } from "../support/turns.ts";
 
 Deno.test("a link pings at each heartbeat and measures the round trip", async () => {
   using clock = fakeClock();
@@ -48,6 +50,49 @@ Deno.test("any byte breaks the silence", async () => {
     await card.peer.send(frame(0x04, {}, new Uint8Array(4)));
   }
   assertEquals(card.link.state, "up");
+});
+
+Deno.test("heartbeats get through while both sides send all they can, and nobody is thought dead", async () => {
+  const limits = { heartbeat: 100, silence: 200 };
+  await using pair = await linkPair({
+    cardLimits: limits,
+    hostLimits: limits,
+    filter: (_n, card, host) => [turning(card), turning(host)],
+  });
+  let over = false;
+  const data = new Uint8Array(64 * 1024);
+  const busy = [pair.card, pair.host].map((link) => {
+    const post = () => {
+      while (link.writable && !over) link.postWrite(0, data);
+      if (!over) link.onWritable(post);
+    };
+    post();
+    return (async () => {
+      while (!over) await link.memoryRead(0, 512 * 1024);
+    })();
+  });
+  for (const { counters } of [pair.card, pair.host]) {
+    for (let beat = 0; beat < 10; beat++) {
+      const { roundTrip } = counters;
+      await turnsUntil(() => counters.roundTrip !== roundTrip, "a ping is answered");
+    }
+  }
+  over = true;
+  await Promise.all(busy);
+  assertEquals([...pair.cardStatus, ...pair.hostStatus].filter(({ type }) => type === "lost"), []);
+});
+
+/** `inner`, whose reads let the event loop turn, as those of a socket do. */
+const turning = (inner: Transport): Transport => ({
+  peer: inner.peer,
+  async read(into) {
+    const count = await inner.read(into);
+    await setImmediate();
+    return count;
+  },
+  write: (bytes) => inner.write(bytes),
+  close: () => inner.close(),
+  [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
 });
 
 Deno.test("the smaller heartbeat of both sides holds", async () => {
