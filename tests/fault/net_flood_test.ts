@@ -103,7 +103,10 @@ Deno.test("a card that floods a network which takes nothing is held back at its 
   await using net = new FloodNet();
   await using device = new NetDevice(net);
   const listener = new MemoryListener();
-  await using host = new Host({ listener, devices: [device], images: IMAGES });
+  await using host = new Host({
+    listener,
+    cards: [{ name: "mic0", devices: [device], images: IMAGES }],
+  });
   let machine: DiagMachine | undefined;
   const stop = new AbortController();
   const card = runCard({
