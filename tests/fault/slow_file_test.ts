@@ -41,8 +41,11 @@ async function run(
   await using consoleDevice = new ConsoleDevice([{ backend: noneConsole() }, ...exec.ports]);
   await using host = new Host({
     listener: listenTcp("127.0.0.1", 0),
-    devices: [blockDevice, consoleDevice],
-    images: IMAGES,
+    cards: [{
+      name: "mic0",
+      devices: [blockDevice, consoleDevice],
+      images: IMAGES,
+    }],
     limits: LIMITS,
     onEvent: (event) => event.type === "link" && link.push(event.status.type),
   });
