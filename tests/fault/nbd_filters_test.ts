@@ -99,7 +99,7 @@ Deno.test({
     ...disks.flatMap((disk) => ["--disk", disk]),
     ...["--console", `unix:${at("console")}`],
   ];
-  const lab = stack.use(await Lab.start({ os: "linux", host }));
+  const lab = stack.use(await Lab.start({ os: "linux", host, limit: 240_000 }));
   const shell = stack.use(await LabShell.open(at("console")));
   const trigger = (name: string) => Deno.writeTextFile(at(name), "");
   const over = (name: string) => Deno.remove(at(name));

@@ -16,6 +16,8 @@ import { Random } from "./random.ts";
 const KIB = 1024;
 const FS_BYTES = 16 * 1024 * KIB;
 const SOURCE_BYTES = 256 * KIB;
+/** No card works so long, on any machine; ms. */
+const LIMIT = 600_000;
 
 export interface CrashRunOptions {
   /** Everything that is made goes there. */
@@ -92,7 +94,9 @@ async function run(
     return proxy.port;
   };
   const first = ["--exec", `echo begun\n${script}`];
-  const lab = stack.use(await HostRestarts.start({ os: "linux", host: disks, first, via }));
+  const lab = stack.use(
+    await HostRestarts.start({ os: "linux", host: disks, first, via, limit: LIMIT }),
+  );
   // A host that is killed before the card has taken the command takes it along.
   await lab.host.output(/begun/);
   const proxy = await made.promise;
