@@ -21,7 +21,7 @@ const IMAGES = diagImages({
   ...{ cmdline: undefined, name: "mic0" },
   address: { card: CARD, prefix: 24, host: "172.31.1.254" },
 });
-/** MiB that a network device may take, protocol/README.md. */
+/** MiB that a network device may take, host/README.md. */
 const NET = 18;
 const FLOOD = new URL("../support/udp_flood.ts", import.meta.url).pathname;
 

@@ -7,7 +7,7 @@ import { type DiskFigures, PressureLab } from "../support/pressure_lab.ts";
 
 const ffi = !await missing("ffi");
 const LAST = 400_000;
-/** MiB that a console of diag and its exec ports may take, protocol/README.md. */
+/** MiB that a console of diag and its exec ports may take, host/README.md. */
 const CONSOLE = 14;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

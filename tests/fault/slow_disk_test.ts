@@ -4,11 +4,8 @@ import { PausingNbdServer } from "../support/pausing_nbd_server.ts";
 import { type DiskFigures, PressureLab } from "../support/pressure_lab.ts";
 
 const MIB = 1024 * 1024;
-/**
- * MiB that one disk may take, protocol/README.md: requests in flight, 32 and one of 16 more; as much of answers on
- * their way; staging.
- */
-const DISK = 2 * (32 + 16) + 16;
+/** MiB that a disk on an NBD server may take, host/README.md. */
+const DISK = 96 + 16;
 
 for (const [rw, bs, depth] of [["randwrite", "4k", 32], ["read", "1m", 64]] as const) {
   Deno.test(`a disk that stands still under ${depth} ${rw}s of ${bs} holds up nothing but itself`, async () => {
