@@ -6,6 +6,8 @@ Deno.test("a disk that writes all that the link takes leaves the console its tur
   const load = (seconds: number) => `bench vda rw=write bs=1m depth=32 seconds=${seconds} --json`;
   await using run = await PressureLab.start({
     os: "diag",
+    // Less than the disk takes: the link is full all the time.
+    rate: 50_000_000,
     host: [
       ...["--disk", "mem:128M", "--console", "tcp:127.0.0.1:0"],
       ...["--exec", `${load(1)}; ${load(3)}`],
@@ -24,6 +26,6 @@ Deno.test("a disk that writes all that the link takes leaves the console its tur
   const loads: DiskFigures[] = host.stdout.trim().split("\n").map((line) => JSON.parse(line));
   console.log(`  disk: ${loads.map(({ mb_s }) => mb_s)} MB/s`);
   console.log(`  console: ${echoes.map((ms) => Math.round(ms))} ms for an echo`);
-  assert(echoes.length >= 3, "the console waits until the disk has done");
+  assert(echoes.length >= 2, "the console waits until the disk has done");
   await run.check({ host: 52, card: 36 });
 });

@@ -23,6 +23,11 @@ export interface DiskFigures {
  */
 export const RUNTIME_SLACK = 128;
 
+export interface PressureOptions extends LabOptions {
+  /** Bytes per second that the link carries each way. */
+  readonly rate?: number;
+}
+
 export class PressureLab implements AsyncDisposable {
   readonly lab: Lab;
   readonly #proxy: Proxy | undefined;
@@ -38,13 +43,13 @@ export class PressureLab implements AsyncDisposable {
   }
 
   /** In a network namespace nobody watches the link: there the test's own process is elsewhere. */
-  static async start(options: LabOptions): Promise<PressureLab> {
+  static async start({ rate, ...options }: PressureOptions): Promise<PressureLab> {
     await using starting = new AsyncDisposableStack();
     const silence = new Silence();
     const onBytes = (direction: Direction) => silence.heard(direction);
     let proxy: Proxy | undefined;
     const via = async (port: number) => {
-      proxy = starting.use(await Proxy.start(port, { onBytes }));
+      proxy = starting.use(await Proxy.start(port, { onBytes, ...(rate && { rate }) }));
       return proxy.port;
     };
     const watched = options.within === undefined ? { via } : {};
