@@ -77,7 +77,7 @@ export class VerifiedWork {
     return images.flatMap((image) => ["--disk", image]);
   }
 
-  /** Begins the work in the background, says `begun`, and ends only after 20 s: its host is killed before. */
+  /** Begins the work in the background, says `begun`, and ends only after 10 s: its host is killed before. */
   get beginning(): string {
     const { fio, net, seed } = this.#options;
     return `${WRITER_SCRIPT}
@@ -126,7 +126,7 @@ ${net ? "  kill -INT $ping; wait $ping" : ""}
   echo done >done
 } >background.err 2>&1 </dev/null &
 echo begun
-sleep 20
+sleep 10
 `;
   }
 
