@@ -30,7 +30,7 @@ for (const [rw, bs, depth] of [["randwrite", "4k", 32], ["read", "1m", 64]] as c
 
     const during: DiskFigures[] = [];
     const echoes: number[] = [];
-    for (let second = 0; second < 3; second++) {
+    for (let second = 0; second < 2; second++) {
       during.push(await run.bench("vdb", "depth=32 seconds=1"));
       echoes.push((await run.ask("echo")).ms);
     }

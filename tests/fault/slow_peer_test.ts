@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { PressureLab } from "../support/pressure_lab.ts";
 
 /** Shorter than the 10 s after which a peer is given up, ms. */
-const PAUSE = 3_000;
+const PAUSE = 2_000;
 /** MiB that the other may take, host/README.md: the frames that it keeps; on the host the staging of two disks too. */
 const BOUND = { host: 36 + 32, card: 36 };
 
