@@ -14,6 +14,7 @@ import { setTimeout } from "node:timers/promises";
 import { BackendError, virtioBlock } from "../../protocol/mod.ts";
 import { DataSync } from "./_data_sync.ts";
 import { checked, ERRNO } from "./_errno.ts";
+import { growthError } from "./_growth.ts";
 import { type Libc, openLibc } from "./_libc.ts";
 import type { BlockBackend } from "./types.ts";
 
@@ -34,7 +35,7 @@ export interface FileBackendOptions {
 
 export class FileBackend implements BlockBackend {
   readonly name: string;
-  readonly sectors: number;
+  #sectors: number;
   readonly readOnly: boolean;
   readonly blockSize: number = SECTOR_SIZE;
   readonly synchronous = true;
@@ -53,7 +54,7 @@ export class FileBackend implements BlockBackend {
     this.readOnly = readOnly;
     this.#fd = fd;
     this.#lock = lock;
-    this.sectors = capacity(path, lock);
+    this.#sectors = capacity(path, lock);
     this.#syncs = new DataSync(() => this.#sync());
     const ffi = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
     this.#libc = ffi && !readOnly ? openLibc() : undefined;
@@ -80,6 +81,10 @@ export class FileBackend implements BlockBackend {
         { cause },
       );
     }
+  }
+
+  get sectors(): number {
+    return this.#sectors;
   }
 
   read(sector: number, into: Uint8Array, _signal: AbortSignal): void {
@@ -132,6 +137,22 @@ export class FileBackend implements BlockBackend {
     const done = this.#allocate(mode, offset, length, signal);
     if (this.#can(mode)) return done;
     return this.#inTurn(() => this.#fillZeroes(offset, length, signal));
+  }
+
+  /** The image is made longer, with a hole, unless somebody has done that already. */
+  resize(sectors: number): void {
+    try {
+      const now = capacity(this.name, this.#lock);
+      const why = growthError(sectors, now);
+      if (why !== undefined) throw new Error(why);
+      if (sectors > now) {
+        if (this.readOnly) throw new Error("it is read-only");
+        this.#lock.truncateSync(sectors * SECTOR_SIZE);
+      }
+    } catch (cause) {
+      throw new BackendError(`Cannot resize ${this.name}: ${reason(cause)}`, { cause });
+    }
+    this.#sectors = sectors;
   }
 
   /** Call it when no request is under way; waits for a sync. Idempotent. */

@@ -3,19 +3,20 @@
  *
  * @module
  */
-import { virtioBlock } from "../../protocol/mod.ts";
+import { BackendError, virtioBlock } from "../../protocol/mod.ts";
+import { growthError } from "./_growth.ts";
 import type { BlockBackend } from "./types.ts";
 
 const { SECTOR_SIZE } = virtioBlock;
 
 export class MemoryBackend implements BlockBackend {
   readonly name: string;
-  readonly sectors: number;
+  sectors: number;
   readonly readOnly: boolean;
   readonly blockSize: number = SECTOR_SIZE;
   readonly synchronous = true;
-  /** The contents, for the owner to fill and to look at. */
-  readonly bytes: Uint8Array;
+  /** The contents, for the owner to fill and to look at; other memory after `resize`. */
+  bytes: Uint8Array;
 
   /** @throws {RangeError} if `bytes` are not whole sectors */
   constructor(
@@ -52,6 +53,21 @@ export class MemoryBackend implements BlockBackend {
 
   writeZeroes(sector: number, count: number, _unmap: boolean, _signal: AbortSignal): void {
     this.bytes.fill(0, sector * SECTOR_SIZE, (sector + count) * SECTOR_SIZE);
+  }
+
+  resize(sectors: number): void {
+    const why = growthError(sectors, this.sectors);
+    if (why !== undefined) throw new BackendError(`Cannot resize ${this.name}: ${why}`);
+    let bytes: Uint8Array;
+    try {
+      bytes = new Uint8Array(sectors * SECTOR_SIZE);
+    } catch (cause) {
+      const message = `Cannot resize ${this.name}: this process cannot have so much memory`;
+      throw new BackendError(message, { cause });
+    }
+    bytes.set(this.bytes);
+    this.bytes = bytes;
+    this.sectors = sectors;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -8,7 +8,7 @@
 /** Sectors of 512 bytes. Until a call is done (returns, or resolves) the backend owns the buffer. */
 export interface BlockBackend extends AsyncDisposable {
   readonly name: string;
-  /** Capacity. */
+  /** Capacity; another one after `resize`. */
   readonly sectors: number;
   readonly readOnly: boolean;
   /** Preferred I/O size in bytes: logical block size of the store, 512 or more. */
@@ -29,6 +29,11 @@ export interface BlockBackend extends AsyncDisposable {
     unmap: boolean,
     signal: AbortSignal,
   ): void | Promise<void>;
+  /**
+   * Gives the disk so many sectors, or sees that its store has so many by now; never fewer than the store has. Absent
+   * where only opening it anew tells. @throws {BackendError}
+   */
+  resize?(sectors: number): void;
 }
 
 /** Offloads that a network backend takes and gives: the virtio-net header's meaning end to end. */

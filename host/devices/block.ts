@@ -1,14 +1,16 @@
 /**
  * Block device (virtio 1.3 §5.2): what it offers, its configuration space, and its cache mode.
  *
- * One request queue; requests are in `block_requests.ts`. The device owns its backend and closes it.
+ * One request queue; requests are in `block_requests.ts`. The device owns its backend and closes it. The backend can be
+ * made larger, or swapped for another one, while a driver runs; what was offered to the driver stays as it was.
  *
  * @module
  */
-import { type BackendError, DriverError, u8, viewOf, virtioBlock } from "../../protocol/mod.ts";
+import { BackendError, DriverError, u8, viewOf, virtioBlock } from "../../protocol/mod.ts";
 import type { BlockBackend } from "../backends/types.ts";
 import type { DeviceSession, DeviceSlot, VirtioDevice } from "../driver/virtio_device.ts";
 import { BlockRequests, LIMITS } from "./block_requests.ts";
+import { until } from "./until.ts";
 
 const { CONFIG, FEATURE, ID_SIZE, SECTOR_SIZE } = virtioBlock;
 
@@ -28,12 +30,13 @@ export interface BlockDeviceOptions {
 }
 
 export class BlockDevice implements VirtioDevice {
-  readonly name: string;
   readonly type: number = virtioBlock.TYPE;
   readonly features: bigint;
   readonly queueSizes: readonly number[] = [QUEUE_SIZE];
   readonly pushLimits: readonly number[] = [PUSH_LIMIT];
-  readonly #backend: BlockBackend;
+  #backend: BlockBackend;
+  /** Logical blocks as the driver was told: bytes. */
+  readonly #blockSize: number;
   readonly #id: Uint8Array;
   readonly #onError: (error: BackendError) => void;
   #slot: DeviceSlot | undefined;
@@ -41,17 +44,90 @@ export class BlockDevice implements VirtioDevice {
   #requests: BlockRequests | undefined;
   /** What the driver wrote, if it may (CONFIG_WCE). */
   #wish: boolean | undefined;
+  /** While the backend is swapped: gives it up when the device is closed. */
+  #swapping: AbortController | undefined;
 
   constructor({ backend, id, onError }: BlockDeviceOptions) {
-    this.name = `block ${backend.name}`;
     this.features = offered(backend);
     this.#backend = backend;
+    this.#blockSize = backend.blockSize;
     this.#id = idBytes(id ?? backend.name.slice(backend.name.lastIndexOf("/") + 1));
     this.#onError = onError ?? (() => {});
   }
 
+  get name(): string {
+    return `block ${this.#backend.name}`;
+  }
+  /** Bytes. */
+  get size(): number {
+    return this.#backend.sectors * SECTOR_SIZE;
+  }
+
+  /**
+   * Gives the disk `size` bytes, or sees that its store has so many by now; the driver is told.
+   * @throws {RangeError | BackendError} if that cannot be: it stays as it is
+   */
+  resize(size: number): void {
+    const backend = this.#backend;
+    if (this.#swapping) {
+      throw new BackendError(`Cannot resize ${backend.name}: it is being swapped`);
+    }
+    if (!(size > 0) || size % this.#blockSize !== 0) {
+      throw new RangeError(
+        `Cannot resize ${backend.name} to ${size} bytes: wanted whole blocks of ${this.#blockSize}`,
+      );
+    }
+    if (backend.resize === undefined) {
+      throw new BackendError(
+        `Cannot resize ${backend.name}: it has the size that its server gives it; swap it for itself when that has grown`,
+      );
+    }
+    const before = this.size;
+    backend.resize(size / SECTOR_SIZE);
+    if (this.size !== before) this.#slot?.configChanged();
+  }
+
+  /**
+   * Goes on with another backend: what is under way ends at the old one, which is flushed and closed; what comes
+   * meanwhile waits in the queue. If it throws, the disk stays as it was, and `backend` the caller's.
+   * @throws {BackendError} if the disk cannot be on `backend`, or the old one cannot be flushed; the signal's reason
+   */
+  async swap(backend: BlockBackend, signal: AbortSignal): Promise<void> {
+    const old = this.#backend;
+    this.#checkSwap(backend);
+    const swapping = this.#swapping = new AbortController();
+    const open = AbortSignal.any([signal, swapping.signal]);
+    try {
+      await until(this.#requests?.hold() ?? Promise.resolve(), open);
+      await until(old.flush(open), open);
+      this.#backend = backend;
+    } finally {
+      this.#swapping = undefined;
+      this.#requests?.release(this.#backend);
+    }
+    if (backend.sectors !== old.sectors) this.#slot?.configChanged();
+    await old[Symbol.asyncDispose]();
+  }
+
+  /** @throws {BackendError} if a driver that was offered this disk cannot go on with `backend` */
+  #checkSwap(backend: BlockBackend): void {
+    const old = this.#backend;
+    const why = this.#swapping
+      ? "it is being swapped"
+      : backend.sectors < old.sectors
+      ? `that has ${backend.sectors} sectors, wanted ${old.sectors} or more`
+      : backend.blockSize > this.#blockSize
+      ? `that has blocks of ${backend.blockSize} bytes, wanted ${this.#blockSize} or less`
+      : backend.readOnly !== old.readOnly
+      ? `${backend.readOnly ? "that" : "only the old one"} is read-only`
+      : undefined;
+    if (why === undefined) return;
+    throw new BackendError(`Cannot swap ${old.name} for ${backend.name}: ${why}`);
+  }
+
   config(): Uint8Array {
-    const { sectors, blockSize } = this.#backend;
+    const { sectors } = this.#backend;
+    const blockSize = this.#blockSize;
     const physical = Math.max(PHYSICAL_BLOCK, blockSize);
     const bytes = new Uint8Array(CONFIG.size);
     CONFIG.write(viewOf(bytes), {
@@ -101,6 +177,7 @@ export class BlockDevice implements VirtioDevice {
       writethrough: () => !this.#cached(),
       onError: this.#onError,
     });
+    if (this.#swapping) void this.#requests.hold();
     this.#requests.kick();
   }
 
@@ -130,6 +207,7 @@ export class BlockDevice implements VirtioDevice {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#swapping?.abort(new BackendError(`Cannot swap ${this.#backend.name}: it was closed`));
     await this.stop();
     await this.#backend[Symbol.asyncDispose]();
   }

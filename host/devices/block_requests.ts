@@ -62,7 +62,7 @@ class Refused extends Error {
 }
 
 export class BlockRequests {
-  readonly #backend: BlockBackend;
+  #backend: BlockBackend;
   readonly #options: BlockRequestsOptions;
   readonly #session: DeviceSession;
   readonly #queue: DeviceQueue;
@@ -72,6 +72,8 @@ export class BlockRequests {
   #inFlight = 0;
   #bytesInFlight = 0;
   #stopped: PromiseWithResolvers<void> | undefined;
+  /** While no chain is taken, which resolves when none is under way. */
+  #hold: PromiseWithResolvers<void> | undefined;
   /** The read that `#fill` is filling in. */
   #reading = { sector: 0, length: 0, status: STATUS.OK as virtioBlock.Status };
 
@@ -89,6 +91,20 @@ export class BlockRequests {
     this.#pump.kick();
   }
 
+  /** No further chain is taken: they wait in the queue. Resolves when no call to the backend is under way. */
+  hold(): Promise<void> {
+    const hold = this.#hold ??= Promise.withResolvers();
+    if (this.#inFlight === 0) hold.resolve();
+    return hold.promise;
+  }
+
+  /** Goes on after `hold`, with `backend` from now on. */
+  release(backend: BlockBackend): void {
+    this.#backend = backend;
+    this.#hold = undefined;
+    this.#pump.resume();
+  }
+
   /** Resolves when no call to the backend is under way; no chain is touched from now on. */
   stop(): Promise<void> {
     this.#pump.stop();
@@ -98,7 +114,7 @@ export class BlockRequests {
   }
 
   #take(chain: DescriptorChain): boolean {
-    if (this.#bytesInFlight >= MAX_BYTES_IN_FLIGHT) return false;
+    if (this.#hold !== undefined || this.#bytesInFlight >= MAX_BYTES_IN_FLIGHT) return false;
     const { pushed, readableLength, writableLength } = chain;
     if (readableLength < REQUEST.size || writableLength < 1) {
       throw new DriverError(
@@ -183,7 +199,10 @@ export class BlockRequests {
     const zeroes = type === REQUEST_TYPE.WRITE_ZEROES;
     const feature = zeroes ? FEATURE.WRITE_ZEROES : FEATURE.DISCARD;
     if ((this.#session.features & feature) === 0n) throw new Refused(STATUS.UNSUPP);
+    // Offered, but not by the backend that the disk has been given since.
+    const able = zeroes ? this.#backend.writeZeroes : this.#backend.discard;
     if (this.#backend.readOnly) throw new Refused(STATUS.IOERR);
+    if (able === undefined) throw new Refused(STATUS.UNSUPP);
     // A flag that is not known is UNSUPP, whatever else is wrong (§5.2.6.2).
     if (hasOtherFlags(data, zeroes ? RANGE_UNMAP : 0)) throw new Refused(STATUS.UNSUPP);
     const count = data.length / RANGE.size;
@@ -324,8 +343,11 @@ export class BlockRequests {
   #leave(chain: DescriptorChain): void {
     this.#inFlight--;
     this.#bytesInFlight -= chain.readableLength + chain.writableLength;
+    if (this.#inFlight === 0) {
+      this.#stopped?.resolve();
+      this.#hold?.resolve();
+    }
     if (this.#stopped === undefined) this.#pump.resume();
-    else if (this.#inFlight === 0) this.#stopped.resolve();
   }
 
   /** @param data device-writable bytes stored before the status; the used length counts from the start */

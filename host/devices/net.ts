@@ -2,8 +2,8 @@
  * Network device (virtio 1.3 §5.1): what it offers, its configuration space, and one session's queues.
  *
  * The offloads offered are the backend's; what the driver accepted of them is told to the backend. While no driver
- * runs, frames from the backend are taken and dropped, as by any network card that is not up. The device owns its
- * backend and closes it.
+ * runs, frames from the backend are taken and dropped, as by any network card that is not up; so are frames both ways
+ * while the operator has pulled the cable. The device owns its backend and closes it.
  *
  * @module
  */
@@ -46,6 +46,8 @@ export class NetDevice implements VirtioDevice {
   readonly #mtu: number;
   #mac: Uint8Array;
   #linkUp = true;
+  /** The operator's. */
+  #cable = true;
   #slot: DeviceSlot | undefined;
   #running: Running | undefined;
   #dropped = 0;
@@ -68,7 +70,7 @@ export class NetDevice implements VirtioDevice {
     this.#mac = backend.mac.slice();
   }
 
-  /** Frames that could not be given to a running driver, and frames of the driver's with a wrong header. */
+  /** Frames that could not be given to a running driver, or met a pulled cable; and frames of the driver's with a wrong header. */
   get counters(): { readonly dropped: number; readonly refused: number } {
     return {
       dropped: this.#dropped + (this.#running?.receive.dropped ?? 0),
@@ -76,11 +78,29 @@ export class NetDevice implements VirtioDevice {
     };
   }
 
+  /** As the driver sees it: the cable is plugged in, and what is behind it is up. */
+  get carrier(): boolean {
+    return this.#cable && this.#linkUp;
+  }
+
+  /** Plugs the cable in, or pulls it: no frame goes either way without it, and the driver is told. */
+  setCable(plugged: boolean): void {
+    if (plugged === this.#cable) return;
+    const before = this.carrier;
+    this.#cable = plugged;
+    // A frame that waits for the backend, and one that the backend keeps for the driver, were sent: they are lost.
+    if (!plugged) {
+      this.#running?.transmit.writable();
+      this.#backend.resume();
+    }
+    if (this.carrier !== before) this.#slot?.configChanged();
+  }
+
   config(): Uint8Array {
     const bytes = new Uint8Array(CONFIG.size);
     const view = viewOf(bytes);
     bytes.set(this.#mac, CONFIG.at.mac0);
-    le16.set(view, CONFIG.at.status, this.#linkUp ? STATUS_LINK_UP : 0);
+    le16.set(view, CONFIG.at.status, this.carrier ? STATUS_LINK_UP : 0);
     le16.set(view, CONFIG.at.mtu, this.#mtu);
     return bytes;
   }
@@ -88,7 +108,13 @@ export class NetDevice implements VirtioDevice {
   attached(slot: DeviceSlot): void {
     this.#slot = slot;
     this.#backend.open({
-      receive: (frame) => this.#running?.receive.receive(frame) ?? true,
+      receive: (frame) => {
+        if (!this.#cable) {
+          this.#dropped++;
+          return true;
+        }
+        return this.#running?.receive.receive(frame) ?? true;
+      },
       received: () => this.#running?.receive.publish(),
       writable: () => this.#running?.transmit.writable(),
       link: (up) => this.#setLink(up),
@@ -117,7 +143,7 @@ export class NetDevice implements VirtioDevice {
         this.#mtu,
         () => this.#backend.resume(),
       ),
-      transmit: new NetTransmit(session, transmitQueue, this.#backend),
+      transmit: new NetTransmit(session, transmitQueue, (frame) => this.#send(frame)),
       control: controlQueue &&
         new NetControl(session, controlQueue, (mac) => this.#setMac(mac)),
     };
@@ -156,9 +182,15 @@ export class NetDevice implements VirtioDevice {
   }
 
   #setLink(up: boolean): void {
-    if (up === this.#linkUp) return;
+    const before = this.carrier;
     this.#linkUp = up;
-    this.#slot?.configChanged();
+    if (this.carrier !== before) this.#slot?.configChanged();
+  }
+
+  #send(frame: Uint8Array): boolean {
+    if (this.#cable) return this.#backend.send(frame);
+    this.#dropped++;
+    return true;
   }
 
   #setMac(mac: Uint8Array): void {

@@ -7,7 +7,6 @@
  * @module
  */
 import { viewOf, virtioNet } from "../../protocol/mod.ts";
-import type { NetBackend } from "../backends/types.ts";
 import type { DescriptorChain, DeviceQueue, DeviceSession } from "../driver/virtio_device.ts";
 import { ChainPump } from "./chain_pump.ts";
 import { acceptHeader } from "./net_header.ts";
@@ -18,7 +17,7 @@ export const MAX_TRANSMIT: number = virtioNet.HEADER.size + virtioNet.MAX_FRAME;
 export class NetTransmit {
   readonly #session: DeviceSession;
   readonly #queue: DeviceQueue;
-  readonly #backend: NetBackend;
+  readonly #send: (frame: Uint8Array) => boolean;
   readonly #pump: ChainPump;
   /** The frame of the chain that the pump holds, once it was fetched. */
   #fetched: Uint8Array | undefined;
@@ -26,10 +25,11 @@ export class NetTransmit {
   /** Frames that were not sent because their header was wrong. */
   refused = 0;
 
-  constructor(session: DeviceSession, queue: DeviceQueue, backend: NetBackend) {
+  /** `send` is a backend's. */
+  constructor(session: DeviceSession, queue: DeviceQueue, send: (frame: Uint8Array) => boolean) {
     this.#session = session;
     this.#queue = queue;
-    this.#backend = backend;
+    this.#send = send;
     this.#pump = new ChainPump(session, queue, (chain) => this.#take(chain));
   }
 
@@ -56,7 +56,7 @@ export class NetTransmit {
       return this.#take(chain);
     }
     if (frame === undefined || !acceptHeader(viewOf(frame), this.#session.features)) this.refused++;
-    else if (!this.#backend.send(frame)) return false;
+    else if (!this.#send(frame)) return false;
     this.#fetched = undefined;
     this.#pump.give(chain, 0);
     return true;

@@ -206,3 +206,27 @@ Deno.test("FileBackend fails a write to a file that it may only read", async () 
   await using disk = FileBackend.open(file.path, { readOnly: true });
   assertThrows(() => disk.write(0, filled(512), SIGNAL), BackendError, "Cannot write");
 });
+
+Deno.test("FileBackend.resize() makes the image longer with a hole, or sees that it has grown", async () => {
+  using file = await image(MIB);
+  await using disk = FileBackend.open(file.path);
+  disk.write(0, filled(512), SIGNAL);
+  disk.resize(64 * 2048);
+  assertEquals([disk.sectors, Deno.statSync(file.path).size], [64 * 2048, 64 * MIB]);
+  assertLess(allocated(file.path), MIB);
+  assertEquals(read(disk, 64 * 2048 - 1, 512), new Uint8Array(512));
+  assertEquals(read(disk, 0, 512), filled(512));
+  await Deno.truncate(file.path, 96 * MIB);
+  disk.resize(96 * 2048);
+  assertEquals(disk.sectors, 96 * 2048);
+});
+
+Deno.test("FileBackend.resize() never makes an image smaller, and leaves a read-only one alone", async () => {
+  using file = await image(2 * MIB);
+  await using disk = FileBackend.open(file.path);
+  assertThrows(() => disk.resize(2048), BackendError, "it has 2097152 bytes, 1048576 would be");
+  await disk[Symbol.asyncDispose]();
+  await using reader = FileBackend.open(file.path, { readOnly: true });
+  assertThrows(() => reader.resize(8192), BackendError, "it is read-only");
+  assertEquals([reader.sectors, Deno.statSync(file.path).size], [4096, 2 * MIB]);
+});

@@ -539,3 +539,37 @@ Deno.test("NetDevice fails without its queues, and closes its backend", async ()
   }
   assertEquals(wire.closed, 1);
 });
+
+Deno.test("NetDevice whose cable is pulled drops frames both ways, and tells the driver", async () => {
+  await using net = new Net();
+  const { device, slot, wire } = net;
+  const buffers = net.buffers(2000, 2000);
+  device.setCable(false);
+  assertEquals([device.carrier, device.config()[6], slot.changes], [false, 0, 1]);
+  wire.offer(frame(60));
+  await net.transmit(frame(60)).used;
+  assertEquals([wire.sent.length, wire.kept, buffers[0]!.written], [0, 0, undefined]);
+  assertEquals(device.counters.dropped, 2);
+  // What is behind it changes nothing that the driver could see.
+  wire.events.link(false);
+  device.setCable(false);
+  assertEquals(slot.changes, 1);
+  device.setCable(true);
+  assertEquals([device.carrier, slot.changes], [false, 1]);
+  wire.events.link(true);
+  assertEquals([device.carrier, device.config()[6], slot.changes], [true, 1, 2]);
+  wire.offer(frame(60));
+  await net.transmit(frame(60)).used;
+  assertEquals([wire.sent.length, buffers[0]!.written], [1, 72]);
+});
+
+Deno.test("NetDevice whose cable is pulled lets no frame wait", async () => {
+  await using net = new Net();
+  net.wire.full = true;
+  const waiting = net.transmit(frame(60));
+  net.wire.offer(frame(60));
+  assertEquals([waiting.written, net.wire.kept], [undefined, 1]);
+  net.device.setCable(false);
+  await waiting.used;
+  assertEquals([net.wire.kept, net.wire.sent.length, net.device.counters.dropped], [0, 0, 2]);
+});
