@@ -32,6 +32,7 @@ import type { LifeState } from "../driver/states.ts";
 import type { VirtioDevice } from "../driver/virtio_device.ts";
 import { Absence } from "./absence.ts";
 import type { CardHappening } from "./events.ts";
+import { LentDevices } from "./lent.ts";
 import { type RestartPolicy, Restarts } from "./restart.ts";
 import { CardSession } from "./session.ts";
 
@@ -64,6 +65,8 @@ export class Card implements AsyncDisposable {
   readonly name: string;
   /** The only identity that it may have. */
   readonly bound: string | undefined;
+  /** Its devices, by name. */
+  readonly lent: LentDevices;
   readonly #options: CardOptions;
   readonly #emit: (event: CardHappening) => void;
   readonly #devices: readonly AttachedDevice[];
@@ -92,6 +95,7 @@ export class Card implements AsyncDisposable {
     this.#options = options;
     this.#images = options.images;
     this.#emit = emit;
+    this.lent = new LentDevices(name, devices);
     this.#devices = devices.map((device) => new AttachedDevice(device));
     this.#restarts = new Restarts(options.restart ?? "never");
   }
