@@ -8,6 +8,8 @@
  * @module
  */
 export type { Card, CardOptions, CardState } from "./cards/card.ts";
+export { ControlledCard, type ControlledCardOptions } from "./cards/controlled_card.ts";
+export { ControlledHost, type ControlledHostOptions } from "./cards/controlled_host.ts";
 export type { CardHappening } from "./cards/events.ts";
 export { RESTART_POLICIES, type RestartPolicy } from "./cards/restart.ts";
 export { Host, type HostEvent, type HostOptions, runHost } from "./host.ts";

@@ -28,6 +28,8 @@ export interface DeviceStatus {
   /** Of a network. */
   readonly carrier?: boolean;
   readonly needsReset: boolean;
+  /** What its requests wait for, if its backend cannot serve them now: `for its server, for 12 s`. */
+  readonly waiting?: string;
 }
 
 export interface CardStatus {
@@ -96,6 +98,8 @@ export interface CardStats {
   readonly link: Readonly<Record<string, number>>;
   /** By device name. */
   readonly devices: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Faults of the drivers on the card, by code; of this card process. */
+  readonly faults: Readonly<Record<string, number>>;
 }
 
 export interface CardControl {
@@ -107,8 +111,8 @@ export interface CardControl {
   /** Newest last. */
   boots(): readonly BootRecord[];
   stats(): CardStats;
-  /** 256 bytes of configuration space as last probed. */
-  configSpace(): Promise<Uint8Array>;
+  /** The 256 bytes of configuration space as they are now. @throws {TypeError} a sentence, without a link to the card */
+  configSpace(signal?: AbortSignal): Promise<Uint8Array>;
 
   /** Each resolves when it is under way; `waitFor` tells of its end. @throws {TypeError} a sentence, if the state does not allow it */
   boot(): Promise<void>;
@@ -117,16 +121,8 @@ export interface CardControl {
   suspend(): Promise<void>;
   resume(): Promise<void>;
   waitFor(states: readonly CardState[], signal: AbortSignal): Promise<CardStatus>;
+  /** Runs `command` once the card OS takes commands. @throws {TypeError} a sentence, if it is not online */
   exec(command: string, options: ExecOptions): Promise<number>;
-
-  /** Resolves to the name of the new disk. */
-  addDisk(choice: string): Promise<string>;
-  removeDisk(name: string): Promise<void>;
-  /** Bytes. */
-  resizeDisk(name: string, size: number): Promise<void>;
-  /** The same disk on another backend, while the card OS runs. */
-  swapDisk(name: string, choice: string): Promise<void>;
-  setCarrier(up: boolean): Promise<void>;
 }
 
 export type ControlEvent =

@@ -56,6 +56,8 @@ export class ExecChannel {
   readonly in: ConsoleBackend;
   readonly out: ConsoleBackend;
   readonly err: ConsoleBackend;
+  /** The card OS takes commands from now on. */
+  onOpen: (() => void) | undefined;
   readonly #waiting: Run[] = [];
   #current: Run | undefined;
   /** Rest of the request line that the card has not taken yet. */
@@ -75,6 +77,7 @@ export class ExecChannel {
         this.#open = open;
         if (open) this.#startOver(assumed);
         this.#next();
+        if (open) this.onOpen?.();
       },
     };
     this.out = { ...backend("out"), write: (bytes) => this.#output("out", bytes) };

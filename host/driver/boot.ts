@@ -23,7 +23,7 @@ import type { Downloaded } from "./download.ts";
 import type { CardMemoryMap } from "./placement.ts";
 import type { Probed } from "./probe.ts";
 import type { RootPort } from "./root_port.ts";
-import { Slot, type SlotOptions } from "./slot.ts";
+import { Slot, type SlotOptions, type SlotView } from "./slot.ts";
 
 const ALIGN = 4096;
 
@@ -126,6 +126,11 @@ export class Boot {
       this.#slots.push(slot);
       rootPort.handle(number + 1, () => slot.interrupt());
     });
+  }
+
+  /** Of an empty slot undefined. */
+  view(slot: number): SlotView | undefined {
+    return this.#slots[slot]?.view;
   }
 
   requestShutdown(): void {

@@ -31,8 +31,9 @@ import { resetCard } from "./card_reset.ts";
 import { WaitTimeout } from "./condition.ts";
 import { download } from "./download.ts";
 import type { CardEvent, DeviceFault, PostCode } from "./events.ts";
-import { probe, type Probed } from "./probe.ts";
+import { probe, type Probed, readConfig } from "./probe.ts";
 import type { RootPort } from "./root_port.ts";
+import type { SlotView } from "./slot.ts";
 import type { LifeEvent, LifeState } from "./states.ts";
 
 const ALL_SOURCES = 0xffff_ffff;
@@ -140,6 +141,20 @@ export class HostDriver implements AsyncDisposable {
   /** Faults of devices, by code. */
   get faults(): Readonly<Partial<Record<DriverFault | "internal", number>>> {
     return this.#faults;
+  }
+
+  /** What the driver of the device in `slot` has made of it; undefined while no card OS was given devices. */
+  device(slot: number): SlotView | undefined {
+    return this.#boot?.view(slot);
+  }
+
+  /** The 256 bytes of the card's configuration space as they are now. @throws {ProtocolError} if it does not answer */
+  configSpace({ signal }: CancelOptions = {}): Promise<Uint8Array> {
+    return this.#patience.answered(
+      "answer configuration reads",
+      this.#open(signal),
+      (limited) => readConfig(this.#options.requester, limited),
+    );
   }
 
   /**

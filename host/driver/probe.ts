@@ -99,7 +99,11 @@ export async function probe(requester: Requester, signal?: AbortSignal): Promise
   return { info, registers, windows };
 }
 
-async function readConfig(requester: Requester, signal?: AbortSignal): Promise<Uint8Array> {
+/** All 256 bytes of configuration space: one round trip. */
+export async function readConfig(
+  requester: Requester,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const config = new Uint8Array(PCI_CONFIG_SIZE);
   const view = viewOf(config);
   const reads: Promise<void>[] = [];

@@ -51,6 +51,16 @@ export interface SlotOptions {
   readonly onFault: (fault: DeviceFault) => void;
 }
 
+/** What its driver has made of a device, as far as the card says. */
+export interface SlotView {
+  /** Device status byte as the driver wrote it last. */
+  readonly status: number;
+  /** Features accepted; 0 before. */
+  readonly features: bigint;
+  /** The device waits for a reset by its driver. */
+  readonly needsReset: boolean;
+}
+
 type Phase = "idle" | "running" | "failed" | "stopping" | "unplugged";
 
 export class Slot {
@@ -86,6 +96,15 @@ export class Slot {
       resetDone: 0,
       queues: this.#regions.map((regions) => regions?.offer ?? NO_QUEUE),
     });
+  }
+
+  get view(): SlotView {
+    const { hostPage, number } = this.#options;
+    return {
+      status: hostPage.status(number) & 0xff,
+      features: this.#session?.features ?? hostPage.features(number),
+      needsReset: this.#phase === "failed",
+    };
   }
 
   /** Handles MSI vector slot + 1. Never throws. */

@@ -98,6 +98,8 @@ export interface VirtioDevice extends AsyncDisposable {
   readonly queueSizes: readonly number[];
   /** Device-readable bytes of one chain worth pushing, for sizing the staging areas; per queue. */
   readonly pushLimits: readonly number[];
+  /** Running totals since the device was made, by name; for people and metrics. */
+  readonly counters?: Readonly<Record<string, number>>;
   /** Current device configuration space, at most 256 bytes. */
   config(): Uint8Array;
   /** Called once, when it is given a slot. */

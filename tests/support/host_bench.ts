@@ -8,8 +8,10 @@ import { assertEquals } from "@std/assert";
 import { runCard } from "../../card/card.ts";
 import type { CardIdentity } from "../../card/endpoint/function.ts";
 import { Condition } from "../../host/driver/condition.ts";
-import type { Card, CardOptions } from "../../host/cards/card.ts";
-import { Host, type HostEvent, type HostOptions } from "../../host/host.ts";
+import type { Card } from "../../host/cards/card.ts";
+import type { ControlledCard, ControlledCardOptions } from "../../host/cards/controlled_card.ts";
+import { ControlledHost } from "../../host/cards/controlled_host.ts";
+import type { Host, HostEvent } from "../../host/host.ts";
 import { encodeDiagImage, LinkError, type Transport } from "../../protocol/mod.ts";
 import { FakeMachine } from "./fake_machine.ts";
 import { MemoryListener } from "./memory_listener.ts";
@@ -18,16 +20,23 @@ import { RingDriver } from "./ring_driver.ts";
 export const MIB = 2 ** 20;
 export const IMAGES = { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdline: "quiet" };
 
+export type HostBenchOptions = Partial<ControlledCardOptions> & {
+  /** Instead of one card. */
+  readonly cards?: readonly ControlledCardOptions[];
+};
+
 /** A host in memory, and cards that dial it. */
 export class HostBench implements AsyncDisposable {
   readonly listener = new MemoryListener();
   readonly events: HostEvent[] = [];
-  readonly host: Host;
+  /** What the control plane has of the host. */
+  readonly control: ControlledHost;
   readonly #changed = new Condition();
   readonly #cards = new AsyncDisposableStack();
 
-  constructor({ cards, ...card }: Pick<Partial<HostOptions>, "cards"> & Partial<CardOptions> = {}) {
-    this.host = new Host({
+  constructor({ cards, ...card }: HostBenchOptions = {}) {
+    this.control = new ControlledHost({
+      version: "0.0.0",
       listener: this.listener,
       cards: cards ?? [{ name: "mic0", devices: [], images: IMAGES, ...card }],
       onEvent: (event) => {
@@ -35,6 +44,16 @@ export class HostBench implements AsyncDisposable {
         this.#changed.notify();
       },
     });
+  }
+
+  get host(): Host {
+    return this.control.host;
+  }
+
+  /** The first card of the host, as the control plane has it. */
+  get controlled(): ControlledCard {
+    const [card] = this.control.cards.values();
+    return card!;
   }
 
   /** The first card of the host. */
@@ -71,7 +90,7 @@ export class HostBench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#cards.disposeAsync();
-    await this.host[Symbol.asyncDispose]();
+    await this.control[Symbol.asyncDispose]();
   }
 }
 
@@ -157,13 +176,16 @@ function freezable(inner: Transport, frozen: AbortSignal): Transport {
   };
 }
 
-/** Common configuration of a virtio-pci function, by hand (virtio 1.3 §4.1.4.3). */
-export function setUpDriver(machine: FakeMachine): RingDriver {
+/**
+ * Common configuration of a virtio-pci function, by hand (virtio 1.3 §4.1.4.3). It takes VERSION_1, and of the device's
+ * own features `low`.
+ */
+export function setUpDriver(machine: FakeMachine, low = 1): RingDriver {
   const device = machine.functions[0]!;
   const status = (value: number) => device.write(20, 1, value);
   status(1);
   status(3);
-  for (const [word, bits] of [[0, 1], [1, 1]] as const) {
+  for (const [word, bits] of [[0, low], [1, 1]] as const) {
     device.write(8, 4, word);
     device.write(12, 4, bits);
   }

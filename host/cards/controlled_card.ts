@@ -1,0 +1,250 @@
+/**
+ * A card as the control plane sees it: its status as plain data, its boots, and the operator's commands.
+ *
+ * - **Invariant:** commands return when they are under way; how they end is told by the status, and by `log` events.
+ *
+ * @module
+ */
+import { LinkError, type ShutdownReason } from "../../protocol/mod.ts";
+import type {
+  BootRecord,
+  BootStep,
+  CardControl,
+  CardStats,
+  CardStatus,
+  Why,
+} from "../control/card_control.ts";
+import type { ExecChannel, ExecOptions } from "../control/exec.ts";
+import type { CardInfo } from "../driver/card_info.ts";
+import type { HostDriver } from "../driver/host_driver.ts";
+import type { LifeState } from "../driver/states.ts";
+import { BootRecorder, type SavedBoots } from "./boot_recorder.ts";
+import type { Card, CardOptions, CardState } from "./card.ts";
+import { deviceNames, deviceStatus } from "./device_status.ts";
+import type { CardHappening } from "./events.ts";
+import { type Refused, why } from "./why.ts";
+
+export interface ControlledCardOptions extends CardOptions {
+  /** Runs commands in the card OS; its ports are on one of the devices. */
+  readonly exec?: ExecChannel | undefined;
+  /** What it boots, in a word: `linux`, `diag`; the name of its kernel by default. */
+  readonly os?: string | undefined;
+}
+
+export interface ControlledCardHooks {
+  readonly saved?: SavedBoots | undefined;
+  readonly onStep: (boot: number, step: BootStep) => void;
+  /** A record, or a count of boots, has changed. */
+  readonly onRecord: (record: BootRecord) => void;
+  /** A command that was under way has failed. */
+  readonly onFailed: (error: Error) => void;
+  /** Peers that were turned away lately, oldest first. */
+  readonly refused: () => readonly Refused[];
+}
+
+const AT_REST: readonly LifeState[] = ["resetting", "ready", "reset_failed", "suspended"];
+
+export class ControlledCard implements CardControl {
+  readonly #card: Card;
+  readonly #options: ControlledCardOptions;
+  readonly #hooks: ControlledCardHooks;
+  readonly #recorder: BootRecorder;
+  /** By slot. */
+  readonly #names: readonly string[];
+  /** ms since 1970; undefined while the connection is there, or there is no session. */
+  #linkLost: number | undefined;
+  /** Why the last boot or process could not be used. */
+  #failure: string | undefined;
+  /** The card OS has been online since commands were last told of its end. */
+  #ran = false;
+
+  constructor(card: Card, options: ControlledCardOptions, hooks: ControlledCardHooks) {
+    this.#card = card;
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#names = deviceNames(card.devices);
+    this.#recorder = new BootRecorder({
+      os: () => this.#os ?? "unknown",
+      deviceName: (slot) => this.#names[slot],
+      saved: hooks.saved,
+      onStep: hooks.onStep,
+      onChange: hooks.onRecord,
+    });
+    if (options.exec) options.exec.onOpen = () => this.#recorder.step("exec");
+  }
+
+  get name(): string {
+    return this.#card.name;
+  }
+  /** What it runs on. */
+  get card(): Card {
+    return this.#card;
+  }
+  /** Its boots, for what the driver does not know of them. */
+  get recorder(): BootRecorder {
+    return this.#recorder;
+  }
+
+  status(): CardStatus {
+    const card = this.#card;
+    const { driver, restart, nextBoot, onlineSince } = card;
+    const { bootCount, crashCount, last } = this.#recorder;
+    const info = driver?.info;
+    return {
+      name: card.name,
+      state: card.state,
+      reason: card.reason,
+      link: card.link === undefined ? "none" : card.linkUp ? "up" : "down",
+      since: card.since,
+      ...optional("peer", card.peer),
+      ...optional("identity", card.identity),
+      ...optional("os", this.#os),
+      ...optional("platform", info?.platform),
+      ...optional("memoryMib", info?.memoryMib),
+      boot: last?.number ?? 0,
+      bootCount,
+      crashCount,
+      ...optional("uptime", onlineSince && (Date.now() - onlineSince) / 1000),
+      ...optional("postCode", driver?.postCodes.at(-1)?.text),
+      restart,
+      ...optional("nextBoot", nextBoot),
+      suspendedOs: card.ranBeforeSuspend,
+      devices: card.devices.map((device, slot) =>
+        deviceStatus(device, slot, this.#names[slot]!, driver?.device(slot))
+      ),
+    };
+  }
+
+  info(): CardInfo | undefined {
+    return this.#card.driver?.info;
+  }
+
+  why(): Why {
+    const { exec } = this.#options;
+    return why({
+      status: this.status(),
+      now: Date.now(),
+      record: this.#recorder.last,
+      linkLost: this.#linkLost,
+      failure: this.#failure,
+      bound: this.#card.bound,
+      autoboot: this.#options.autoboot ?? true,
+      hasImages: this.#options.images !== undefined,
+      execWaits: exec?.waitsFor,
+      refused: this.#hooks.refused(),
+    });
+  }
+
+  boots(): readonly BootRecord[] {
+    return this.#recorder.records;
+  }
+
+  stats(): CardStats {
+    const { devices, driver, link } = this.#card;
+    return {
+      link: link ? { ...link.counters } : {},
+      devices: Object.fromEntries(devices.map((device, slot) => [this.#names[slot]!, {
+        ...device.counters,
+      }])),
+      faults: { ...driver?.faults },
+    };
+  }
+
+  async configSpace(signal?: AbortSignal): Promise<Uint8Array> {
+    const { driver, linkUp, name } = this.#card;
+    if (driver === undefined || !linkUp) {
+      throw new TypeError(`Cannot read configuration space of ${name}: ${this.why().sentence}`);
+    }
+    return await driver.configSpace({ signal });
+  }
+
+  async boot(): Promise<void> {
+    await this.#card.boot();
+  }
+  reset(): Promise<void> {
+    // One that is under way is joined, and so is under way.
+    if (this.#card.state === "resetting" && this.#card.driver?.info) return Promise.resolve();
+    return this.#command(() => this.#card.reset());
+  }
+  shutdown(): Promise<void> {
+    return this.#command(() => this.#card.shutdown());
+  }
+  suspend(): Promise<void> {
+    return this.#command(() => this.#card.suspend());
+  }
+  async resume(): Promise<void> {
+    await this.#card.resume();
+  }
+
+  async waitFor(states: readonly CardState[], signal: AbortSignal): Promise<CardStatus> {
+    await this.#card.waitFor(states, signal);
+    return this.status();
+  }
+
+  async exec(command: string, options: ExecOptions): Promise<number> {
+    const { exec } = this.#options;
+    if (exec === undefined) {
+      throw new TypeError(`Cannot run a command on ${this.name}: it has no exec port`);
+    }
+    if (this.#card.state !== "online") {
+      throw new TypeError(
+        `Cannot run a command on ${this.name}: it is ${this.#card.state}, wanted online`,
+      );
+    }
+    return await exec.run(command, options);
+  }
+
+  /** Everything that happens to the card, in order; returns whether its status is another one now. */
+  happened(happening: CardHappening): void {
+    if (happening.type === "link") {
+      const { type } = happening.status;
+      if (type === "lost") this.#linkLost = Date.now();
+      else if (type === "up" || type === "closed") this.#linkLost = undefined;
+    }
+    if (happening.type === "connected") this.#failure = undefined;
+    if (happening.type === "failed") this.#failure = happening.error.message;
+    this.#recorder.happened(happening);
+    if (happening.type === "card" && happening.event.type === "state") {
+      const { state, reason } = happening.event;
+      if (state === "booting" || state === "online") this.#failure = undefined;
+      this.#endCommands(state, reason);
+    } else if (happening.type === "gone") this.#endCommands("ready", happening.reason);
+  }
+
+  /** The card OS that had taken commands does not answer them any more. */
+  #endCommands(state: LifeState, reason: ShutdownReason): void {
+    if (state === "online") this.#ran = true;
+    if (!this.#ran || !AT_REST.includes(state)) return;
+    this.#ran = false;
+    const text = `Cannot run command: the card OS of ${this.name} has stopped (${reason})`;
+    this.#options.exec?.fail(new LinkError(text));
+  }
+
+  get #os(): string | undefined {
+    const { os, images } = this.#options;
+    if (os !== undefined || images === undefined) return os;
+    return typeof images.kernel === "string" ? images.kernel : images.kernel.name;
+  }
+
+  /** Resolves when `run` has changed the card's state; what comes of it later is told by `onFailed`. */
+  async #command(run: () => Promise<unknown>): Promise<void> {
+    const before: HostDriver | undefined = this.#card.driver;
+    const state = before?.state;
+    const done = run();
+    // What does not apply changes nothing, and is rejected with the reason.
+    if (before === undefined || before.state === state) {
+      await done;
+      return;
+    }
+    done.catch((error) => {
+      // The link says itself that it is closed.
+      if (error instanceof LinkError) return;
+      this.#hooks.onFailed(error instanceof Error ? error : new Error(String(error)));
+    });
+  }
+}
+
+/** A member that is absent, not undefined. */
+function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : { [key]: value } as { readonly [P in K]?: V };
+}

@@ -1,0 +1,93 @@
+/**
+ * A host as the control plane sees it: its cards by name, and what happens to them as events.
+ *
+ * @module
+ */
+import type { ControlEvent, HostControl } from "../control/card_control.ts";
+import { lineOf } from "../control/report.ts";
+import { Host, type HostEvent, type HostOptions } from "../host.ts";
+import { ControlledCard, type ControlledCardOptions } from "./controlled_card.ts";
+import type { Refused } from "./why.ts";
+
+export interface ControlledHostOptions extends Omit<HostOptions, "cards"> {
+  readonly cards: readonly ControlledCardOptions[];
+  /** Of this program. */
+  readonly version: string;
+}
+
+/** Peers that were turned away, as far back as `why` tells of them. */
+const KEPT_REFUSALS = 16;
+
+export class ControlledHost implements HostControl, AsyncDisposable {
+  readonly version: string;
+  readonly started: number = Date.now();
+  readonly cards: ReadonlyMap<string, ControlledCard>;
+  readonly host: Host;
+  readonly #onEvent: (event: HostEvent) => void;
+  readonly #listeners = new Set<(event: ControlEvent) => void>();
+  readonly #refused: Refused[] = [];
+
+  /** Listens at once. @throws {RangeError} as Host does */
+  constructor(options: ControlledHostOptions) {
+    this.version = options.version;
+    this.#onEvent = options.onEvent ?? (() => {});
+    this.host = new Host({ ...options, onEvent: (event) => this.#happened(event) });
+    this.cards = new Map(options.cards.map((card) => [card.name, this.#controlled(card)]));
+  }
+
+  get listening(): string {
+    const { hostname, port } = this.host.address;
+    return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  }
+
+  subscribe(listener: (event: ControlEvent) => void): () => void {
+    // A function of its own: the same listener may be given twice.
+    const own = (event: ControlEvent): void => listener(event);
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  /** Leaves the cards as they are, as Host does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host[Symbol.asyncDispose]();
+    this.#listeners.clear();
+  }
+
+  #controlled(options: ControlledCardOptions): ControlledCard {
+    const { name } = options;
+    return new ControlledCard(this.host.cards.get(name)!, options, {
+      onStep: (boot, step) => this.#tell({ type: "step", card: name, boot, step }),
+      onRecord: () => {},
+      onFailed: (error) => this.#tell({ type: "log", card: name, text: error.message }),
+      refused: () => this.#refused,
+    });
+  }
+
+  #happened(event: HostEvent): void {
+    const card = "card" in event ? this.cards.get(event.card) : undefined;
+    this.#onEvent(event);
+    if (event.type === "refused") {
+      const { peer, text } = event;
+      this.#refused.push({ peer, text, time: Date.now() });
+      if (this.#refused.length > KEPT_REFUSALS) this.#refused.shift();
+    }
+    if (card && event.type !== "refused" && event.type !== "accept_failed") card.happened(event);
+    if (this.#listeners.size === 0) return;
+    const text = lineOf(event);
+    if (text !== undefined) this.#tell({ type: "log", ...(card && { card: card.name }), text });
+    if (card && changesStatus(event)) {
+      this.#tell({ type: "card", card: card.name, status: card.status() });
+    }
+  }
+
+  #tell(event: ControlEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+}
+
+/** POST codes come as steps, and the download's progress as none. */
+function changesStatus(event: HostEvent): boolean {
+  if (event.type !== "card") return true;
+  const { type } = event.event;
+  return type === "state" || type === "found" || type === "device_started" || type === "fault";
+}
