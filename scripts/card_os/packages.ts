@@ -54,14 +54,16 @@ export const TOOL_FILES = [
   "usr/share/misc/pci.ids",
 ] as const;
 
-/** Kernel modules the image loads, in no order: what they depend on is found and comes first. */
+/** Kernel modules the image loads, in this order, but that what one depends on is found and comes first. */
 export const MODULES = [
+  // Tells the card that the kernel panicked, through the pvpanic function that the machine has; then also in what follows.
+  "pvpanic_pci",
+  // The watchdog that the machine has.
+  "i6300esb",
   "virtio_pci",
   "virtio_console",
   "virtio_blk",
   "virtio_net",
-  // Tells the card that the kernel panicked, through the pvpanic function that the machine has.
-  "pvpanic_pci",
   "crc32c_generic",
   "ext4",
 ] as const;

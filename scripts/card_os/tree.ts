@@ -27,7 +27,18 @@ export async function initramfsTree(
   modules: readonly Module[],
 ): Promise<CpioEntry[]> {
   const folders = ["bin", "dev", "proc", "sys", "root", "modules"];
-  const applets = ["sh", "cat", "echo", "insmod", "mount", "setsid", "switch_root", "usleep", "["];
+  const applets = [
+    "sh",
+    "cat",
+    "echo",
+    "insmod",
+    "mount",
+    "setsid",
+    "switch_root",
+    "usleep",
+    "watchdog",
+    "[",
+  ];
   return [
     ...folders.map((path) => ({ kind: "folder", path }) as const),
     { kind: "device", path: "dev/console", major: 5, minor: 1 },

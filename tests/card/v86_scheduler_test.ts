@@ -19,6 +19,7 @@ async function harness(slice: () => number) {
     next_tick: () => {},
   };
   const scheduler = new Scheduler(runner, await ReactorPing.open(), {
+    sliced: () => {},
     stopped() {
       events.push("stopped");
       over.resolve();

@@ -1,5 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { SERIAL_LOG_SIZE, SerialLog } from "../../card/machine/v86/serial_log.ts";
+import { SerialLog } from "../../card/machine/v86/serial_log.ts";
+import { page } from "../../protocol/mod.ts";
+
+const SERIAL_LOG_SIZE = page.LOG_SIZE;
 
 Deno.test("SerialLog keeps the last 64 KiB, oldest first", () => {
   const log = new SerialLog();

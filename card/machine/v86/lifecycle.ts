@@ -6,10 +6,14 @@
  * | halts with interrupts off | event of the emulator | by the POST code it left, see below |
  * | restarts (keyboard controller, chipset) | the reset line | restart |
  * | panics, with pvpanic loaded | pvpanic | crashed |
+ * | hangs, with the watchdog armed | watchdog not fed | crashed |
  * | triple fault | the emulator fails | crashed |
  *
  * A PC without ACPI cannot switch itself off, so `poweroff` ends as a halt does. The card's OS therefore leaves a POST
- * code before it halts: PO power off, HA halt, RS restart. One that left none and was asked to shut down has done so.
+ * code before it halts: PO power off, HA halt, RS restart. One that left none and was asked to shut down has done so,
+ * also by a restart: that is what most make of Ctrl-Alt-Del.
+ *
+ * A CPU that takes no interrupts any more, and was never told to watch itself, comes to no end here: `alive` says so.
  *
  * @module
  */
@@ -17,8 +21,11 @@ import { postCode, postText, type ShutdownReason } from "../../../protocol/mod.t
 import { PostPort } from "./post_port.ts";
 import { plugPvpanic } from "./pvpanic.ts";
 import type { Cpu, Emulator } from "./v86_types.ts";
+import { Watchdog } from "./watchdog.ts";
 
 const EFLAGS_IF = 1 << 9;
+/** ms. What a slice and the wait after it take at most; in anything longer the process did not run. */
+const SLICE_MAX = 100;
 
 const BY_POST_CODE: ReadonlyMap<number, ShutdownReason> = new Map([
   [postCode("PO"), "poweroff"],
@@ -37,6 +44,10 @@ const CTRL_ALT_DEL = [0x1d, 0x38, 0xe0, 0x53, 0xe0, 0xd3, 0xb8, 0x9d];
 export class Lifecycle {
   readonly #emulator: Emulator;
   readonly #post: PostPort;
+  readonly #watchdog: Watchdog;
+  /** The CPU was seen with interrupts on since `alive` was asked. */
+  #pulse = true;
+  #last = performance.now();
   #askedToShutDown = false;
   #ending: Ending | undefined;
 
@@ -59,8 +70,13 @@ export class Lifecycle {
     };
     this.#post = new PostPort(cpu.io, onPostCode);
     emulator.add_listener("cpu-event-halt", () => end(this.#halted()));
-    cpu.reboot_internal = () => end({ reason: "restart", detail: "The card OS restarted" });
+    cpu.reboot_internal = () => end(this.#restarted());
     plugPvpanic(cpu, () => end({ reason: "crashed", detail: "The card OS panicked" }));
+    this.#watchdog = new Watchdog(cpu, (seconds) =>
+      end({
+        reason: "crashed",
+        detail: `The card OS hangs: its watchdog was not fed for ${seconds} s`,
+      }));
   }
 
   /** Why the OS has ended; undefined while it runs. */
@@ -68,10 +84,31 @@ export class Lifecycle {
     return this.#ending;
   }
 
+  /** After every slice. */
+  sliced(): void {
+    const now = performance.now();
+    this.#watchdog.elapse(Math.min(now - this.#last, SLICE_MAX));
+    this.#last = now;
+    if (interruptsOn(this.#emulator.v86.cpu)) this.#pulse = true;
+  }
+
+  /** Whether the CPU was seen with interrupts on since this was asked last: a halted one that waits for one is. */
+  alive(): boolean {
+    const alive = this.#pulse || interruptsOn(this.#emulator.v86.cpu);
+    this.#pulse = false;
+    return alive;
+  }
+
   /** Ctrl-Alt-Del: Linux restarts at once, or tells its first process, as that one chose. */
   requestShutdown(): void {
     this.#askedToShutDown = true;
     for (const code of CTRL_ALT_DEL) this.#emulator.bus.send("keyboard-code", code);
+  }
+
+  #restarted(): Ending {
+    return this.#askedToShutDown
+      ? { reason: "poweroff", detail: "The card OS shut down as asked, for a restart" }
+      : { reason: "restart", detail: "The card OS restarted" };
   }
 
   #halted(): Ending {
@@ -88,6 +125,8 @@ export class Lifecycle {
       : { reason: "halted", detail: "The card OS stopped the CPU with interrupts off" };
   }
 }
+
+const interruptsOn = (cpu: Cpu): boolean => (cpu.flags[0]! & EFLAGS_IF) !== 0;
 
 /** From within an access: the CPU ends its slice as soon as it looks up from the current block of code. */
 function stopCpu(cpu: Cpu): void {

@@ -13,6 +13,7 @@ import type {
   MachineFactory,
   PciFunction,
 } from "../types.ts";
+import { setRealTimeClock } from "./clock.ts";
 import { type NewEmulator, newEmulator, silence } from "./emulator.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { prepareLinux } from "./linux_boot.ts";
@@ -66,6 +67,7 @@ class V86Machine implements Machine {
       () => this.#scheduler.stop(),
     );
     this.#scheduler = new Scheduler(emulator.v86, ping, {
+      sliced: () => this.#lifecycle.sliced(),
       stopped: () => this.#stopped(),
       failed: (error) => this.#failed(error),
     });
@@ -96,6 +98,14 @@ class V86Machine implements Machine {
     prepareLinux(this.memory, image, this.#bus.levelTriggered);
     this.#events = events;
     this.#scheduler.start();
+  }
+
+  alive(): boolean {
+    return this.#lifecycle.alive();
+  }
+
+  setClock(time: number): void {
+    setRealTimeClock(this.#fresh.emulator.v86.cpu, time);
   }
 
   requestShutdown(): void {

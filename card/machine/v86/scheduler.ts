@@ -18,8 +18,10 @@ import type { Runner } from "./v86_types.ts";
 /** Milliseconds. A timer due sooner is not worth sleeping for: one cannot sleep for less than 1. */
 const SHORT = 0.2;
 
-/** Told once, after the last slice. */
+/** What the scheduler tells; `stopped` or `failed` once, after the last slice. */
 export interface SchedulerEvents {
+  /** A slice is over; {@linkcode Scheduler.stop} may be called. Comes about 1000 times a second: do little. */
+  sliced(): void;
   /** {@linkcode Scheduler.stop} was called. */
   stopped(): void;
   /** The emulator, or a device that the CPU accessed, threw. The CPU's state is lost. */
@@ -52,7 +54,7 @@ export class Scheduler implements AsyncDisposable {
     this.#runner.run();
   }
 
-  /** Ends the run after the current slice; only from within one. */
+  /** Ends the run after the current slice; only from within one, or from `sliced`. */
   stop(): void {
     if (this.#state === "running") this.#state = "stopping";
   }
@@ -75,6 +77,7 @@ export class Scheduler implements AsyncDisposable {
       this.#events.failed(error);
       return;
     }
+    this.#events.sliced();
     const state = this.#stateNow();
     if (state === "done") return;
     if (state === "stopping") {

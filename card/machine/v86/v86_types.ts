@@ -69,6 +69,13 @@ export interface Ps2Controller {
   command_register: number;
 }
 
+/** The real-time clock. */
+export interface Rtc {
+  /** ms since 1970 as of `last_update`, which is a time of Date.now(). */
+  rtc_time: number;
+  last_update: number;
+}
+
 export interface Cpu {
   readonly wasm_memory: WebAssembly.Memory;
   /** Card memory within `wasm_memory`; slow to index, good for its offset. */
@@ -80,7 +87,7 @@ export interface Cpu {
   /** [0]: EFLAGS, but for the arithmetic flags. */
   readonly flags: Int32Array;
   readonly io: IoSpace;
-  readonly devices: { readonly pci: PciBus; readonly ps2: Ps2Controller };
+  readonly devices: { readonly pci: PciBus; readonly ps2: Ps2Controller; readonly rtc: Rtc };
   /** Runs for about a millisecond. @returns milliseconds until the next timer if the CPU is halted, else 0 */
   main_loop(): number;
   /** Called by the reset line of the keyboard controller and of the chipset. */
