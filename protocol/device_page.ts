@@ -46,7 +46,7 @@ export const CARD_HEADER = layout({
   initrd_length: le32,
   /** Counts up: a change asks the card OS to shut down in good order. */
   shutdown_request: le32,
-  /** Host clock at boot, seconds since 1970 and nanoseconds. */
+  /** Host clock at boot, or at adoption: seconds since 1970 and nanoseconds. */
   time_seconds: le64,
   time_nanoseconds: le32,
   reserved: le32,
@@ -97,13 +97,15 @@ export const HOST_HEADER = layout({
   card_state: le32,
   /** SHUTDOWN_REASON number; valid when the state says stopped. */
   shutdown_reason: le32,
-  /** Counts up while the card OS is alive. */
+  /** Counts up, every 2 s or so, while the card OS is alive: it takes interrupts. */
   heartbeat: le32,
-  /** Length of the UTF-8 text at TEXT_OFFSET that explains a refused boot. */
+  /** Length of the UTF-8 text at TEXT_OFFSET: why a boot was refused, or how the card OS ended. */
   text_length: le32,
 });
 export const TEXT_OFFSET = 128;
 export const TEXT_SIZE = 1024;
+/** Bytes kept of what the card OS wrote on its first serial port. */
+export const LOG_SIZE = 65_536;
 
 /** Host page slot: what the driver on the card has done. */
 export const HOST_SLOT = layout({

@@ -11,8 +11,8 @@
  * unguessable, is what tells it from output. A line that is no request is dropped.
  *
  * The card OS may outlive a host in the middle of a request, of a command, or of its output. The next host first sends
- * {@linkcode EXEC_BREAK}, which makes half a request no request, and then an empty command: all that comes before its
- * trailers is of earlier ones.
+ * {@linkcode EXEC_BREAK}, which makes half a request no request, and then {@linkcode EXEC_FIRST}: all that comes before
+ * its trailers is of earlier ones.
  *
  * @module
  */
@@ -29,6 +29,12 @@ export const EXEC_REQUEST_MAX = 65_536;
 
 /** Ends a request line that another host began, so that it is none: its character is in no request. */
 export const EXEC_BREAK = "!\n";
+
+/**
+ * First command of a host to a card OS that runs: its clock follows the real-time clock, which follows the host's. Where
+ * that is no command, nothing happens.
+ */
+export const EXEC_FIRST = "hwclock -u -s";
 
 export interface ExecRequest {
   /** 32 hexadecimal digits. */

@@ -118,6 +118,7 @@ export {
   encodeExecRequest,
   encodeExecTrailer,
   EXEC_BREAK,
+  EXEC_FIRST,
   EXEC_PORT,
   EXEC_REQUEST_MAX,
   execNonce,

@@ -24,6 +24,8 @@ export const REFUSED = {
 } as const;
 
 const DIGEST_SIZE = 32;
+/** Seconds since 1970 at the end of the year 9999: no clock of a PC goes further. */
+const TIME_MAX = 253_402_300_799n;
 
 /** What the header says of one image: byte offset in card memory, bytes. */
 interface Extent {
@@ -60,6 +62,13 @@ export function readBootImage(cardPage: Uint8Array, memory: Uint8Array): BootIma
     initrd: initrd.length > 0 ? initrd : undefined,
     cmdline: new TextDecoder().decode(words),
   };
+}
+
+/** What the host's clock showed when the header was written, ms since 1970; undefined if that is not there, or no time. */
+export function readHostClock(cardPage: Uint8Array): number | undefined {
+  const { time_seconds, time_nanoseconds } = page.CARD_HEADER.read(viewOf(cardPage));
+  if (time_seconds === 0n || time_seconds > TIME_MAX || time_nanoseconds >= 1e9) return undefined;
+  return Number(time_seconds) * 1000 + Math.floor(time_nanoseconds / 1e6);
 }
 
 /** The bytes of an image; of one that was not given, none, whatever its address and digest. @throws {BootRefused} */

@@ -34,7 +34,7 @@ import {
 import { CardDriver } from "../driver/card_driver.ts";
 import { HostPage } from "../driver/host_page.ts";
 import { BootRefused, type Machine, type MachineFactory } from "../machine/types.ts";
-import { readBootImage, REFUSED } from "./boot_image.ts";
+import { readBootImage, readHostClock, REFUSED } from "./boot_image.ts";
 import type { BusMaster } from "./bus_master.ts";
 import { type CardEvent, nextCardState } from "./card_states.ts";
 import type { RegisterEvents } from "./card_registers.ts";
@@ -43,7 +43,7 @@ import type { Endpoint } from "./endpoint.ts";
 /** POST codes of failures that are not the download's. */
 const NO_MACHINE = "EE";
 const EXCEPTION = "dE";
-/** How often the heartbeat counts, ms. */
+/** How often a card OS that is alive counts up the heartbeat, ms. */
 const HEARTBEAT_INTERVAL = 2000;
 /** POST codes that are told in one second. */
 const POST_CODES_A_SECOND = 20;
@@ -181,6 +181,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     endpoint.registers.setDownload(undefined);
     this.#hostPage.moveTo(endpoint.registers.hostPage ?? 0);
     if (this.#state === "online") {
+      if (this.#machine) this.#followClock(this.#machine);
       this.#driver?.adopt((slot, text) => onEvent?.({ type: "device_broken", slot, text }));
       onEvent?.({ type: "adopted" });
     }
@@ -210,7 +211,8 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     try {
       machine = await factory({ memoryBytes });
       if (this.#disposed) return await this.#dispose(machine);
-      endpoint.attach(machine.memory);
+      const log = machine;
+      endpoint.attach(machine.memory, () => log.serialLog ?? new Uint8Array(0));
     } catch (error) {
       await this.#dispose(machine);
       endpoint.registers.resetting = false;
@@ -267,6 +269,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     const { endpoint, requester, onEvent } = this.#options;
     const image = readBootImage(endpoint.cardPage, machine.memory.bytes());
     this.#post("15");
+    this.#followClock(machine);
     this.#driver = new CardDriver({
       machine,
       requester,
@@ -294,11 +297,19 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL);
   }
 
+  /** The host's clock, as it is in the card page by now. A host that does not say writes 0. */
+  #followClock(machine: Machine): void {
+    const time = readHostClock(this.#options.endpoint.cardPage);
+    if (time !== undefined) machine.setClock?.(time);
+  }
+
   #stopped(reason: ShutdownReason, detail: string): void {
     if (!this.#step("stopped")) return;
     this.#stopDriver();
-    this.#options.endpoint.registers.setDownload(undefined);
+    // Without a host it stays for the next to be found, and to be told of.
+    if (!this.#parked) this.#options.endpoint.registers.setDownload(undefined);
     this.#hostPage.setHeader({ shutdown_reason: SHUTDOWN_REASON[reason] });
+    this.#hostPage.setText(detail);
     this.#publishState();
     this.#options.onEvent?.({ type: "machine_stopped", reason, detail });
   }
@@ -312,7 +323,9 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     this.#options.onEvent?.({ type: "refused", postCode: code, text });
   }
 
+  /** The process lives, or this would not run; does its OS? */
   #beat(): void {
+    if (this.#machine?.alive?.() === false) return;
     this.#beats = (this.#beats + 1) >>> 0;
     this.#hostPage.setHeader({ heartbeat: this.#beats });
     this.#hostPage.publish();

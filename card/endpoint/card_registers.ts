@@ -47,6 +47,10 @@ export interface CardRegistersOptions {
   readonly memoryBytes: number;
   /** Offset of the card page in BAR 0. */
   readonly cardPageOffset: number;
+  /** Offset of the kernel log in BAR 0. */
+  readonly logOffset: number;
+  /** Takes a copy of the kernel log, which is there from now on; its bytes. */
+  copyLog(): number;
   readonly interrupts: Interrupts;
   readonly requester: Pick<Requester, "message" | "writable" | "onWritable">;
   readonly events: RegisterEvents;
@@ -73,7 +77,7 @@ export class CardRegisters {
   }
 
   #handlers(): Handlers<typeof WORDS> {
-    const { memoryBytes, cardPageOffset, interrupts, events } = this.#options;
+    const { memoryBytes, cardPageOffset, logOffset, interrupts, events } = this.#options;
     return {
       post_code: { read: () => this.#postCode },
       reset: {
@@ -102,6 +106,8 @@ export class CardRegisters {
       platform: { read: () => this.platform },
       card_page_offset: { read: () => cardPageOffset },
       card_page_size: { read: () => page.PAGE_SIZE },
+      log_offset: { read: () => logOffset },
+      log_length: { read: () => this.#options.copyLog() },
       host_page_low: {
         read: () => this.#hostPageLow,
         write: (value) => this.#hostPageLow = value,

@@ -1,11 +1,11 @@
 /**
  * The endpoint: the card's PCI Express function, which answers what the host asks.
  *
- *     BAR 0  aperture   0 .. card memory, then (at the next power of two) the card page
+ *     BAR 0  aperture   0 .. card memory, then (at the next power of two) the card page, then the kernel log
  *     BAR 2  I/O        POST code; index and data into the register block
  *     BAR 4  registers  REGISTERS, doorbells, MSI-X table and pending bits
  *
- * The card page is the endpoint's own memory, outside of what the card OS has: the OS cannot touch it.
+ * Card page and log are the endpoint's own memory, outside of what the card OS has: the OS cannot touch them.
  *
  * - **Spec:** PCI Express Base §2.2 and §7.5; MIC X100 register block (`protocol/pcie/registers.ts`).
  * - **Invariant:** an access is decoded only while the command register and the power state allow it, and only if it
@@ -71,6 +71,9 @@ export class Endpoint implements Completer {
   /** Where the card page lies in BAR 0. */
   readonly cardPageOffset: number;
   readonly bars: CardBars;
+  /** Copy of the kernel log as it was when its length was read last. */
+  #log: Uint8Array = new Uint8Array(0);
+  #logSource: (() => Uint8Array) | undefined;
   /** Posted writes of the card that the host dropped as unsupported requests. */
   hostErrors = 0;
   readonly #options: EndpointOptions;
@@ -110,6 +113,8 @@ export class Endpoint implements Completer {
     this.#registers = new CardRegisters({
       memoryBytes,
       cardPageOffset: this.cardPageOffset,
+      logOffset: this.cardPageOffset + page.PAGE_SIZE,
+      copyLog: () => this.#copyLog(),
       interrupts: this.#interrupts,
       requester,
       events: {
@@ -120,6 +125,7 @@ export class Endpoint implements Completer {
       },
     });
     this.cardPage.fill(0);
+    this.#log = new Uint8Array(0);
     this.#decode();
   }
 
@@ -128,14 +134,15 @@ export class Endpoint implements Completer {
     return this.#registers;
   }
 
-  /** Puts `memory` behind the aperture; undefined for none. */
-  attach(memory: CardMemory | undefined): void {
+  /** Puts `memory` behind the aperture; undefined for none. `log` says what the OS logged, its last LOG_SIZE bytes. */
+  attach(memory: CardMemory | undefined, log?: () => Uint8Array): void {
     if (memory !== undefined && memory.size !== this.#options.memoryBytes) {
       throw new RangeError(
         `Cannot attach ${memory.size} bytes of memory: wanted ${this.#options.memoryBytes}`,
       );
     }
     this.#memory = memory;
+    this.#logSource = log;
     this.#memoryBytes = memory?.size ?? NO_MEMORY;
   }
 
@@ -174,7 +181,18 @@ export class Endpoint implements Completer {
       le32.set(viewOf(into), 0, this.#registers.read(offset));
       return;
     }
+    const inLog = address - this.#aperture - this.cardPageOffset - page.PAGE_SIZE;
+    if (inLog >= 0 && inLog + into.length <= this.#log.length) {
+      into.set(this.#log.subarray(inLog, inLog + into.length));
+      return;
+    }
     into.set(this.#cardPagePart(address, into.length));
+  }
+
+  /** Bytes of the copy. */
+  #copyLog(): number {
+    this.#log = this.#logSource?.() ?? new Uint8Array(0);
+    return this.#log.length;
   }
 
   /** The `length` bytes of the card page at a bus address, if that is what it names. */

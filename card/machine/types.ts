@@ -77,8 +77,15 @@ export interface Machine extends AsyncDisposable {
   readonly memory: CardMemory;
   /** Where the host should put the kernel: 4 KiB aligned, with room behind it for any kernel this machine boots. */
   readonly loadAddress: number;
-  /** The last 64 KiB that the card OS wrote on its first serial port, oldest first; a copy. */
+  /** The last 64 KiB (page.LOG_SIZE) that the card OS wrote on its first serial port, oldest first; a copy. */
   readonly serialLog?: Uint8Array;
+  /**
+   * Whether the card OS was seen to take interrupts since this was asked last. Undefined on a machine whose OS shares
+   * the life of the process.
+   */
+  alive?(): boolean;
+  /** Sets the real-time clock: `time` is ms since 1970. Before `boot`, and whenever the host's clock is known anew. */
+  setClock?(time: number): void;
   /** Plugs a function into the PCI bus. Only before `boot`. */
   plug(device: PciFunction): InterruptLine;
   /** Starts the downloaded OS. @throws {BootRefused} */

@@ -152,6 +152,10 @@ export class BootRecorder {
         return this.#step(event.part, sizeText(event.total), "last");
       case "post_code":
         return this.#postCode(event.text, event.time);
+      case "ended":
+        return this.#told(event.reason, event.detail);
+      case "kernel_log":
+        return this.setKernelLog(event.text);
       case "device_started": {
         const name = this.#options.deviceName(event.slot) ?? `slot ${event.slot}`;
         return this.#step(`driver ${name}`, event.device, "last");
@@ -163,6 +167,14 @@ export class BootRecorder {
           "last",
         );
     }
+  }
+
+  /** The card's word on the end, which its change of state follows; but for an end that no host saw. */
+  #told(reason: ShutdownReason, detail: string): void {
+    const record = this.#last;
+    if (record === undefined || record.ended !== undefined) return;
+    this.#detail(record, detail);
+    if (this.#state === undefined) this.#end(record, reason, record.asked ?? false);
   }
 
   #moved(from: LifeState | undefined, to: LifeState, reason: ShutdownReason): void {

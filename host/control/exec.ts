@@ -8,8 +8,8 @@
  * A card OS that opens the port anew, because it or its exec service was started again, knows nothing of a command that
  * it had taken: that one fails, and the next one has its turn.
  *
- * A card OS that was adopted may still run a command of the host before. That one goes on to its end, unheard: an empty
- * command is sent first, and what comes before its trailers is dropped.
+ * A card OS that was adopted may still run a command of the host before. That one goes on to its end, unheard: a command
+ * that sets the clock is sent first, and what comes before its trailers is dropped.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import {
   BackendError,
   encodeExecRequest,
   EXEC_BREAK,
+  EXEC_FIRST,
   EXEC_PORT,
   execNonce,
 } from "../../protocol/mod.ts";
@@ -213,10 +214,10 @@ export class ExecChannel {
   }
 }
 
-/** An empty command, and before it an end to whatever was begun. */
+/** The first command to a card OS that runs, and before it an end to whatever was begun. */
 function synchronisation(): Run {
   const nonce = execNonce();
-  const request = encodeExecRequest({ nonce, command: "" });
+  const request = encodeExecRequest({ nonce, command: EXEC_FIRST });
   return {
     nonce,
     line: Uint8Array.from([...new TextEncoder().encode(EXEC_BREAK), ...request]),

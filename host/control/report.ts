@@ -68,6 +68,10 @@ function cardLine(event: CardEvent): string | undefined {
       return `driver ready: ${event.device}`;
     case "fault":
       return `${event.device} needs a reset (${event.fault}): ${event.error.message}`;
+    case "ended":
+      return event.detail && `card OS ended: ${event.detail}`;
+    case "kernel_log":
+      return `kernel log kept, it ends with: ${event.text.trimEnd().split("\n").at(-1)}`;
     case "suppressed":
       return suppressedLine(event);
   }

@@ -108,6 +108,7 @@ export class Boot {
   /** Publishes devices, and takes over the card OS that runs. If it throws, call `unplug` and `release`. */
   adopt(offer: BootstrapOffer, devices: readonly AttachedDevice[]): void {
     this.#publish(offer.memoryBytes, devices);
+    this.#cardPage.writeClock(Date.now());
     this.#context.registers.write("boot", ADOPT_SIGNAL);
   }
 

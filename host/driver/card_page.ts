@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { DOORBELL, le32, page, type Span, viewOf } from "../../protocol/mod.ts";
+import { DOORBELL, le32, le64, page, type Span, viewOf } from "../../protocol/mod.ts";
 import type { CardRegisters } from "./card_registers.ts";
 import type { Placement } from "./placement.ts";
 
@@ -79,6 +79,15 @@ export class CardPage {
     });
     header.set(digests, DIGESTS_OFFSET);
     this.#writeKeyLast(this.#address, header, 4);
+  }
+
+  /** What the clock shows at an adoption; the rest of the header stays as it is. `now` is milliseconds since 1970. */
+  writeClock(now: number): void {
+    const { time_seconds, time_nanoseconds } = CARD_HEADER.at;
+    const place = this.#open(time_seconds, time_nanoseconds + 4 - time_seconds);
+    const view = viewOf(place);
+    le64.set(view, 0, BigInt(Math.floor(now / 1000)));
+    le32.set(view, 8, Math.floor((now % 1000) * 1e6));
   }
 
   /** Asks the card OS to shut down; `request` differs from the last one. */

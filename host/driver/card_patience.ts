@@ -11,25 +11,35 @@ import { Deadline } from "./deadline.ts";
 const RESET_TIMEOUT = 45_000;
 /** For requests that a card answers out of its registers, and for taking more of a download, ms. */
 const ANSWER_TIMEOUT = 30_000;
+/** Without a heartbeat of the card OS, ms. The original gave it 40 s; the card's own watchdog has 30. */
+const HANG_TIMEOUT = 40_000;
 
 export interface CardPatienceOptions {
   /** Milliseconds from reset to ready; 45 s by default. */
   readonly resetTimeout?: number | undefined;
   /** Milliseconds for an answer; 30 s by default. */
   readonly answerTimeout?: number | undefined;
+  /** Milliseconds without a heartbeat after which a card OS hangs; 40 s by default. */
+  readonly hangTimeout?: number | undefined;
   /** Whether the card can be reached now: no time passes while it cannot. */
   readonly reachable?: (() => boolean) | undefined;
 }
 
 export class CardPatience {
   readonly resetTimeout: number;
+  readonly hangTimeout: number;
   readonly #answerTimeout: number;
   readonly #reachable: () => boolean;
 
   constructor(options: CardPatienceOptions) {
     this.resetTimeout = options.resetTimeout ?? RESET_TIMEOUT;
+    this.hangTimeout = options.hangTimeout ?? HANG_TIMEOUT;
     this.#answerTimeout = options.answerTimeout ?? ANSWER_TIMEOUT;
     this.#reachable = options.reachable ?? (() => true);
+  }
+
+  get reachable(): boolean {
+    return this.#reachable();
   }
 
   /** For a reset or an adoption. Dispose it. */

@@ -17,6 +17,10 @@ export type CardEvent =
   /** A driver of the card OS is ready: DRIVER_OK. */
   | { readonly type: "device_started"; readonly slot: number; readonly device: string }
   | ({ readonly type: "fault" } & DeviceFault)
+  /** The card OS has ended; `detail` is the card's sentence on it, or ours if it hangs, and may be empty. */
+  | { readonly type: "ended"; readonly reason: ShutdownReason; readonly detail: string }
+  /** What the kernel logged last, up to 64 KiB, after it crashed: lines without control characters. */
+  | { readonly type: "kernel_log"; readonly text: string }
   /** A card that repeats itself: so many more within a second than are told one by one. */
   | { readonly type: "suppressed"; readonly what: string; readonly count: number };
 

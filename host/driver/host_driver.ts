@@ -16,23 +16,27 @@ import {
   EventLimit,
   LinkError,
   page,
-  type Requester,
   type ShutdownReason,
 } from "../../protocol/mod.ts";
-import type { AttachedDevice } from "./attached_device.ts";
 import { Boot, type BootstrapOffer, readBootstrap } from "./boot.ts";
 import { BootError } from "./boot_error.ts";
 import type { BootImages } from "./boot_image.ts";
 import type { CardInfo } from "./card_info.ts";
 import { CardLife } from "./card_life.ts";
-import { CardPatience, type CardPatienceOptions } from "./card_patience.ts";
+import { CardPatience } from "./card_patience.ts";
 import { CardReports } from "./card_reports.ts";
 import { resetCard } from "./card_reset.ts";
 import { WaitTimeout } from "./condition.ts";
 import { download } from "./download.ts";
 import type { CardEvent, DeviceFault, PostCode } from "./events.ts";
+import type {
+  CancelOptions,
+  HostDriverOptions,
+  ProbeOptions,
+  TimeoutOptions,
+} from "./host_driver_options.ts";
+import { OsWatch } from "./os_watch.ts";
 import { probe, type Probed, readConfig } from "./probe.ts";
-import type { RootPort } from "./root_port.ts";
 import type { SlotView } from "./slot.ts";
 import type { LifeEvent, LifeState } from "./states.ts";
 
@@ -42,35 +46,12 @@ const EVENTS_A_SECOND = 20;
 /** No failure. */
 const NONE = Symbol("none");
 
-export interface HostDriverOptions extends CardPatienceOptions {
-  readonly requester: Requester;
-  /** The completer of that link. */
-  readonly rootPort: RootPort;
-  /** By slot; at most 31. */
-  readonly devices: readonly AttachedDevice[];
-  /** Called synchronously, also while frames are applied: must not throw. */
-  readonly onEvent?: (event: CardEvent) => void;
-}
-
-export interface CancelOptions {
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface ProbeOptions extends CancelOptions {
-  /** Take over a card OS that runs and has lost its host; else the card is reset, as in any other state. */
-  readonly adopt?: boolean;
-}
-
-export interface TimeoutOptions extends CancelOptions {
-  /** Milliseconds; none by default. */
-  readonly timeout?: number | undefined;
-}
-
 export class HostDriver implements AsyncDisposable {
   readonly #options: HostDriverOptions;
   readonly #patience: CardPatience;
   readonly #reports: CardReports;
   readonly #life: CardLife;
+  readonly #watch: OsWatch;
   readonly #closed = new AbortController();
   readonly #limit: EventLimit;
   readonly #faults: Partial<Record<DeviceFault["fault"], number>> = {};
@@ -94,6 +75,12 @@ export class HostDriver implements AsyncDisposable {
     this.#options = options;
     this.#patience = new CardPatience(options);
     const reports = this.#reports = new CardReports(options.rootPort.memory);
+    this.#watch = new OsWatch({
+      patience: this.#patience,
+      heartbeat: () => reports.page.heartbeat,
+      hung: () => this.#hung(),
+      logged: (text) => this.#emit({ type: "kernel_log", text }),
+    });
     this.#limit = new EventLimit(
       EVENTS_A_SECOND,
       (what, count) => this.#emit({ type: "suppressed", what, count }),
@@ -280,6 +267,15 @@ export class HostDriver implements AsyncDisposable {
     await this.#resetDone(open);
   }
 
+  /**
+   * What the kernel of the card has logged, up to 64 KiB: lines without control characters; empty where none is kept.
+   * @throws {TypeError} before the probe @throws {ProtocolError} if the card does not answer
+   */
+  async kernelLog({ signal }: CancelOptions = {}): Promise<string> {
+    if (this.#probed === undefined) throw new TypeError("Cannot read kernel log: card not probed");
+    return await this.#watch.kernelLog(this.#probed, this.#open(signal));
+  }
+
   /** Resolves as soon as the card is in one of `states`. @throws {LinkError} when the card is gone */
   waitFor(
     states: LifeState | readonly LifeState[],
@@ -312,6 +308,7 @@ export class HostDriver implements AsyncDisposable {
     rootPort.listen(undefined);
     rootPort.handle(0, undefined);
     await this.#dropBoot();
+    await this.#watch.taken;
     this.#limit[Symbol.dispose]();
     this.#reports[Symbol.dispose]();
   }
@@ -361,6 +358,11 @@ export class HostDriver implements AsyncDisposable {
     }
     if (!this.#adopting) return true;
     this.#adopting = false;
+    if (this.#reports.page.cardState === "stopped") {
+      // While it had no host. Who reads of it later wants to know why.
+      this.#ended(this.#reports.page.shutdownReason, this.#reports.page.text);
+      await this.#watch.taken;
+    }
     await boot.unplug();
     return false;
   }
@@ -382,6 +384,7 @@ export class HostDriver implements AsyncDisposable {
     signal.throwIfAborted();
     this.#boot = this.#newBoot(probed, offer.page.address);
     this.#boot.start(offer, downloaded, devices);
+    this.#watch.begin();
   }
 
   #newBoot({ registers, windows }: Probed, cardPage: number): Boot {
@@ -434,6 +437,7 @@ export class HostDriver implements AsyncDisposable {
     this.#download?.abort(new BootError("Cannot boot: the card was reset"));
     try {
       await this.#boot?.unplug();
+      await this.#watch.taken;
       await this.#resetCard(this.#probed!, this.#closed.signal);
       await this.#dropBoot();
       this.#resetting = false;
@@ -453,6 +457,7 @@ export class HostDriver implements AsyncDisposable {
   async #dropBoot(): Promise<void> {
     const boot = this.#boot;
     this.#boot = undefined;
+    this.#watch[Symbol.dispose]();
     await boot?.unplug();
     boot?.release();
   }
@@ -462,6 +467,7 @@ export class HostDriver implements AsyncDisposable {
     this.#reports.reported();
     switch (this.#reports.page.cardState) {
       case "online":
+        if (this.#adopting) this.#watch.begin();
         this.#life.advance(this.#adopting ? "adopted" : "came_online");
         this.#adopting = false;
         break;
@@ -472,7 +478,7 @@ export class HostDriver implements AsyncDisposable {
         break;
       case "stopped":
         if (this.#stopped || this.#life.after("stopped") === undefined) break;
-        this.#life.reason = this.#reports.page.shutdownReason;
+        this.#ended(this.#reports.page.shutdownReason, this.#reports.page.text);
         this.#osStopped();
         break;
       default:
@@ -481,8 +487,24 @@ export class HostDriver implements AsyncDisposable {
     this.#reports.changed.notify();
   }
 
+  /** No heartbeat: the card OS is as good as dead, and the card lives. */
+  #hung(): void {
+    if (this.#stopped || this.#life.after("stopped") === undefined) return;
+    const seconds = this.#patience.hangTimeout / 1000;
+    this.#ended("crashed", `The card OS hangs: it took no interrupt for ${seconds} s`);
+    this.#osStopped();
+    this.#reports.changed.notify();
+  }
+
+  #ended(reason: ShutdownReason, detail: string): void {
+    this.#life.reason = reason;
+    this.#emit({ type: "ended", reason, detail });
+    if (reason === "crashed") this.#watch.crashed(this.#probed!, this.#closed.signal);
+  }
+
   #osStopped(): void {
     this.#stopped = true;
+    this.#watch[Symbol.dispose]();
     // Devices become idle at once; reset and dispose wait for them.
     this.#boot?.unplug();
     this.#life.advance("stopped");
@@ -525,6 +547,7 @@ export class HostDriver implements AsyncDisposable {
   #close(error: LinkError): void {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(error);
+    this.#watch[Symbol.dispose]();
     this.#boot?.unplug();
   }
 }

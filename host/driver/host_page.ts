@@ -56,7 +56,12 @@ export class HostPage implements Disposable {
     return REASONS[le32.get(this.#view, HOST_HEADER.at.shutdown_reason)] ?? "crashed";
   }
 
-  /** Why the card refused, for people: control characters are replaced. */
+  /** Counts up while the card OS is alive. */
+  get heartbeat(): number {
+    return le32.get(this.#view, HOST_HEADER.at.heartbeat);
+  }
+
+  /** Why the card refused, or how its OS ended, for people: control characters are replaced. */
   get text(): string {
     const length = Math.min(le32.get(this.#view, HOST_HEADER.at.text_length), page.TEXT_SIZE);
     const bytes = this.#region.bytes.subarray(TEXT_OFFSET, TEXT_OFFSET + length);

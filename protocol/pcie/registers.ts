@@ -41,6 +41,9 @@ export const REGISTERS = {
   /** Offset of the card page in BAR 0 (bytes, 4 KiB aligned), and its size in bytes. */
   card_page_offset: { at: SBOX + 0xab38, access: "ro" },
   card_page_size: { at: SBOX + 0xab3c, access: "ro" },
+  /** Offset of the kernel log in BAR 0. Reading the length takes a copy: what is shown there until it is read again. */
+  log_offset: { at: SBOX + 0xab40, access: "ro" },
+  log_length: { at: SBOX + 0xab44, access: "ro" },
   /** Bus address of the host page: SPAD14 and SPAD15, as in the original. */
   host_page_low: { at: SBOX + 0xab58, access: "rw" },
   host_page_high: { at: SBOX + 0xab5c, access: "rw" },

@@ -1,6 +1,6 @@
 // The bootstrap between two hosts: what a card that runs shows of itself, and what becomes of it.
 import { assertEquals } from "@std/assert";
-import { postText } from "../../protocol/mod.ts";
+import { postText, viewOf } from "../../protocol/mod.ts";
 import { BootRig } from "../support/boot_rig.ts";
 
 const ADOPT = 0x20e6;
@@ -62,6 +62,20 @@ Deno.test("the adopt signal says online in the host page that is there now, once
   assertEquals(rig.machines.length, 1);
 });
 
+Deno.test("the adopt signal sets the card's clock to the host's", async () => {
+  await using rig = await online();
+  rig.bootstrap.park();
+  rig.host.setUp();
+  rig.writeHostPage();
+  const time = new Uint8Array(12);
+  viewOf(time).setBigUint64(0, 1_700_000_000n, true);
+  viewOf(time).setUint32(8, 999_000_000, true);
+  rig.writePage(48, time);
+  assertEquals(rig.machine.clock, []);
+  rig.host.writeRegister("boot", ADOPT);
+  assertEquals(rig.machine.clock, [1_700_000_000_999]);
+});
+
 Deno.test("the adopt signal means nothing to a card whose host is there", async () => {
   await using rig = await online();
   rig.host.link.forget();
@@ -75,10 +89,11 @@ Deno.test("a card OS that stops without a host is not adopted, and the host is t
   rig.host.setUp();
   rig.writeHostPage();
   rig.machine.events!.stopped("poweroff", "");
-  assertEquals(rig.host.readRegister("download_info"), 0);
+  assertEquals(rig.host.readRegister("download_info"), ADOPTABLE);
   rig.host.link.forget();
   rig.host.writeRegister("boot", ADOPT);
   assertEquals([rig.publishedState, rig.hostHeader.shutdown_reason], ["stopped", 3]);
+  assertEquals(rig.host.readRegister("download_info"), 0);
   assertEquals(told(rig), ["parked", "machine_stopped"]);
 });
 

@@ -1,7 +1,13 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import FakeTimers from "@sinonjs/fake-timers";
 import { BootRefused } from "../../card/machine/types.ts";
-import { page, REGISTERS, SHUTDOWN_REASON } from "../../protocol/mod.ts";
+import {
+  page,
+  REGISTERS,
+  SHUTDOWN_REASON,
+  UnsupportedRequest,
+  viewOf,
+} from "../../protocol/mod.ts";
 import { BootRig, LINUX } from "../support/boot_rig.ts";
 import { APERTURE, BLOCK } from "../support/endpoint_host.ts";
 import type { FakeMachine } from "../support/fake_machine.ts";
@@ -379,6 +385,12 @@ Deno.test("the heartbeat counts every 2 s while the card OS runs, and not after"
     assertEquals(rig.hostHeader.heartbeat, 1);
     clock.tick(4000);
     assertEquals(rig.hostHeader.heartbeat, 3);
+    rig.machine.lives = false;
+    clock.tick(60_000);
+    assertEquals(rig.hostHeader.heartbeat, 3, "the process lives, the OS does not");
+    rig.machine.lives = true;
+    clock.tick(2000);
+    assertEquals(rig.hostHeader.heartbeat, 4);
     assertEquals(rig.host.link.interrupts.at(-1), 0);
     rig.machine.events!.stopped("halted", "");
     rig.host.link.forget();
@@ -386,6 +398,63 @@ Deno.test("the heartbeat counts every 2 s while the card OS runs, and not after"
     assertEquals(rig.host.link.posted, []);
   } finally {
     clock.uninstall();
+  }
+});
+
+Deno.test("the host page says how the card OS ended", async () => {
+  await using rig = await ready();
+  rig.download();
+  rig.bootSignal();
+  rig.machine.events!.stopped("crashed", "The card OS panicked");
+  assertEquals([rig.publishedState, rig.text], ["stopped", "The card OS panicked"]);
+});
+
+Deno.test("the kernel log is read as it was when its length was, also of an OS that is dead, until the reset", async () => {
+  await using rig = await ready();
+  const { host } = rig;
+  const at = APERTURE + host.readRegister("log_offset");
+  const read = (length: number): string => {
+    const bytes = new Uint8Array(length);
+    host.endpoint.memoryRead(at, bytes);
+    return new TextDecoder().decode(bytes);
+  };
+  assertEquals(host.readRegister("log_length"), 0);
+  assertThrows(() => read(1), UnsupportedRequest);
+  rig.download();
+  rig.bootSignal();
+  rig.machine.log = "Linux version\n";
+  assertThrows(() => read(1), UnsupportedRequest);
+  assertEquals(host.readRegister("log_length"), 14);
+  rig.machine.log = "Kernel panic\n";
+  assertEquals(read(14), "Linux version\n");
+  assertThrows(() => read(15), UnsupportedRequest);
+  assertThrows(() => host.endpoint.memoryWrite(at, Uint8Array.of(0)), UnsupportedRequest);
+  rig.machine.events!.stopped("crashed", "");
+  assertEquals([host.readRegister("log_length"), read(13)], [13, "Kernel panic\n"]);
+  await rig.reset();
+  assertEquals(host.readRegister("log_length"), 0);
+  assertThrows(() => read(1), UnsupportedRequest);
+});
+
+Deno.test("the card's clock is set to the host's before the machine boots; no time is no time", async () => {
+  await using rig = await ready();
+  const at = page.CARD_HEADER.at;
+  for (
+    const [seconds, nanoseconds, clock] of [
+      [1_700_000_000n, 250_000_000, [1_700_000_000_250]],
+      [0n, 0, []],
+      [253_402_300_800n, 0, []],
+      [1_700_000_000n, 1_000_000_000, []],
+    ] as const
+  ) {
+    rig.download();
+    const bytes = new Uint8Array(12);
+    viewOf(bytes).setBigUint64(0, seconds, true);
+    viewOf(bytes).setUint32(8, nanoseconds, true);
+    rig.writePage(at.time_seconds, bytes);
+    rig.bootSignal();
+    assertEquals(rig.machine.clock, [...clock]);
+    await rig.reset();
   }
 });
 

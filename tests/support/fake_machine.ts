@@ -24,6 +24,11 @@ export class FakeMachine implements Machine {
   events: MachineEvents | undefined;
   shutdownRequests = 0;
   disposals = 0;
+  /** What the OS is said to have logged, and whether it lives. */
+  log = "";
+  lives = true;
+  /** What its clock was set to, ms since 1970. */
+  readonly clock: number[] = [];
   /** What `boot` throws, if anything. */
   refusal: Error | undefined;
 
@@ -41,6 +46,18 @@ export class FakeMachine implements Machine {
     if (this.refusal) throw this.refusal;
     this.image = image;
     this.events = events;
+  }
+
+  get serialLog(): Uint8Array {
+    return new TextEncoder().encode(this.log);
+  }
+
+  alive(): boolean {
+    return this.lives;
+  }
+
+  setClock(time: number): void {
+    this.clock.push(time);
   }
 
   requestShutdown(): void {

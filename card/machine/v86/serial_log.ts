@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { page } from "../../../protocol/mod.ts";
 
-/** Bytes kept. */
-export const SERIAL_LOG_SIZE = 65_536;
+const SERIAL_LOG_SIZE = page.LOG_SIZE;
 
 export class SerialLog {
   readonly #ring = new Uint8Array(SERIAL_LOG_SIZE);

@@ -1,0 +1,34 @@
+/**
+ * What the host driver is given, and what its commands take.
+ *
+ * @module
+ */
+import type { Requester } from "../../protocol/mod.ts";
+import type { AttachedDevice } from "./attached_device.ts";
+import type { CardPatienceOptions } from "./card_patience.ts";
+import type { CardEvent } from "./events.ts";
+import type { RootPort } from "./root_port.ts";
+
+export interface HostDriverOptions extends CardPatienceOptions {
+  readonly requester: Requester;
+  /** The completer of that link. */
+  readonly rootPort: RootPort;
+  /** By slot; at most 31. */
+  readonly devices: readonly AttachedDevice[];
+  /** Called synchronously, also while frames are applied: must not throw. */
+  readonly onEvent?: (event: CardEvent) => void;
+}
+
+export interface CancelOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ProbeOptions extends CancelOptions {
+  /** Take over a card OS that runs and has lost its host; else the card is reset, as in any other state. */
+  readonly adopt?: boolean;
+}
+
+export interface TimeoutOptions extends CancelOptions {
+  /** Milliseconds; none by default. */
+  readonly timeout?: number | undefined;
+}
