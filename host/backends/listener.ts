@@ -1,7 +1,7 @@
 /**
  * Console backend that waits for a client on a UNIX or TCP socket (`nc -U PATH`, `socat -,raw,echo=0 UNIX:PATH`). One
  * client at a time: a second one is told so and let go. What the card prints while there is none is kept, the last
- * 64 KiB, and given to the next; a client too slow to follow loses output and sees where (`_backlog.ts`).
+ * 64 KiB, and given to the next; a client too slow to follow loses output and sees where (`output_backlog.ts`).
  *
  * There is no password: a UNIX socket is open to its owner only, and a TCP socket beyond loopback is refused unless
  * the caller insists.
@@ -11,7 +11,7 @@
  * @module
  */
 import { BackendError, isLoopback, pause } from "../../protocol/mod.ts";
-import { OutputBacklog } from "./_backlog.ts";
+import { OutputBacklog } from "./output_backlog.ts";
 import { InputGate } from "./_input_gate.ts";
 import { unixListener } from "./_unix_listener.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
@@ -100,6 +100,10 @@ export class ListenerBackend implements ConsoleBackend {
 
   resume(): void {
     this.#gate.resume();
+  }
+
+  paced(on: boolean): void {
+    this.#backlog.paced = on;
   }
 
   async #accept(): Promise<void> {

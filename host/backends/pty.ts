@@ -10,7 +10,7 @@
  * @module
  */
 import { le16, le32, viewOf } from "../../protocol/mod.ts";
-import { OutputBacklog } from "./_backlog.ts";
+import { OutputBacklog } from "./output_backlog.ts";
 import { checked, ERRNO } from "./_errno.ts";
 import { InputGate } from "./_input_gate.ts";
 import { type Libc, O, openLibc, POLL } from "./_libc.ts";
@@ -120,6 +120,10 @@ export class PtyBackend implements ConsoleBackend {
 
   resume(): void {
     this.#gate.resume();
+  }
+
+  paced(on: boolean): void {
+    this.#backlog.paced = on;
   }
 
   /** Returns whether it changed. */

@@ -1,7 +1,7 @@
 /**
  * Console backend on the host process's own terminal. The terminal is raw while the card has the port open, so keys reach
  * the card as they are typed; Ctrl-] is kept back and leaves. Standard input that is no terminal is passed on byte by byte, Ctrl-] included.
- * Whoever reads too slowly loses output and sees where (`_backlog.ts`): a terminal that sleeps must not stop the card.
+ * Whoever reads too slowly loses output and sees where (`output_backlog.ts`): a terminal that sleeps must not stop the card.
  *
  * Invariant: the terminal gets its mode back when the backend is closed. (When the process exits before that, Deno
  * itself sees to it.)
@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { OutputBacklog } from "./_backlog.ts";
+import { OutputBacklog } from "./output_backlog.ts";
 import { InputGate } from "./_input_gate.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
 
@@ -99,6 +99,10 @@ export class StdioBackend implements ConsoleBackend {
 
   resume(): void {
     this.#gate.resume();
+  }
+
+  paced(on: boolean): void {
+    this.#backlog.paced = on;
   }
 
   /** Raw only while the card reads: before and after, Ctrl-C is for us. */

@@ -99,6 +99,13 @@ export interface ConsoleBackend extends AsyncDisposable {
    * was served by another host before, and may have opened it then. If it really opens it now, this is called again.
    */
   opened?(open: boolean, assumed: boolean): void;
+  /**
+   * Whether the card waits for this one at all (it does unless told otherwise). If not, `write` is done when it returns,
+   * also one that is still waiting, and who reads too slowly loses what he has not read.
+   */
+  paced?(on: boolean): void;
+  /** Something that is not the card's to say, for whoever reads; without this it is written among the output. */
+  notice?(text: string): void;
 }
 export interface ConsoleEvents {
   /** Returns how many of `bytes` were taken; fewer than all means stop until `resume()`, then offer the rest. */

@@ -8,8 +8,8 @@ import { EXEC_PORT } from "../../protocol/mod.ts";
 import { openConsole, parseConsole } from "../backends/open_console.ts";
 import { openDisk, parseDisk } from "../backends/open_disk.ts";
 import { openNet, parseNet } from "../backends/open_net.ts";
-import { tee } from "../backends/tee.ts";
-import type { ConsoleBackend } from "../backends/types.ts";
+import { BootLog } from "../console/boot_log.ts";
+import { ConsoleHub } from "../console/hub.ts";
 import { BlockDevice } from "../devices/block.ts";
 import { ConsoleDevice, type PortOptions } from "../devices/console.ts";
 import { NetDevice } from "../devices/net.ts";
@@ -32,6 +32,8 @@ export interface DeviceChoices {
   readonly configureTap: boolean;
   /** Consoles may listen beyond loopback. */
   readonly insecure: boolean;
+  /** Folder for a log of what the console shows in each boot; none is kept without it. */
+  readonly consoleLogs?: string;
 }
 
 export interface DeviceHooks {
@@ -45,6 +47,8 @@ export interface DeviceHooks {
 export interface OpenDevices extends AsyncDisposable {
   readonly devices: readonly VirtioDevice[];
   readonly exec: ExecChannel;
+  /** Everybody who sees the card's console, and may type. */
+  readonly console: ConsoleHub;
   /** What the card is told of its network; undefined without one. */
   readonly address: CardAddress | undefined;
   /** Consoles that somebody must find: `pty /dev/pts/3`. */
@@ -79,9 +83,9 @@ export async function openDevices(
     add(new NetDevice(await openNet(net, { mac, report: hooks.report, ...network })));
   }
   const exec = new ExecChannel();
-  const terminal = await openConsoles(choices, hooks);
+  const hub = await openConsoles(choices, hooks);
   const ports: PortOptions[] = [
-    { backend: terminal },
+    { backend: hub },
     { name: EXEC_PORT.in, backend: exec.in },
     { name: EXEC_PORT.out, backend: exec.out },
     { name: EXEC_PORT.err, backend: exec.err },
@@ -91,22 +95,31 @@ export async function openDevices(
   return {
     devices,
     exec,
+    console: hub,
     address,
-    consoles: [terminal.name],
+    consoles: [hub.name],
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
-/** One backend for port 0, whatever is asked for; none stays open if one of them cannot be had. */
-async function openConsoles(choices: DeviceChoices, hooks: DeviceHooks): Promise<ConsoleBackend> {
+/** What port 0 is bound to, with a viewer for each choice; none stays open if one of them cannot be had. */
+async function openConsoles(choices: DeviceChoices, hooks: DeviceHooks): Promise<ConsoleHub> {
+  const { name, consoles, consoleLogs, insecure } = choices;
   await using opened = new AsyncDisposableStack();
-  const backends: ConsoleBackend[] = [];
-  for (const text of choices.consoles) {
-    const { insecure } = choices;
-    backends.push(opened.use(await openConsole(parseConsole(text), { ...hooks, insecure })));
+  const { report } = hooks;
+  const log = consoleLogs === undefined ? {} : {
+    log: new BootLog({ folder: consoleLogs, report }),
+  };
+  const hub = opened.use(new ConsoleHub({ name, ...log }));
+  for (const text of consoles) {
+    const choice = parseConsole(text);
+    const backend = await openConsole(choice, { ...hooks, insecure });
+    // The host's own terminal has the keyboard from the start.
+    const keyboard = choice.kind === "stdio" ? { keyboard: "asks" } as const : {};
+    hub.attach(backend, { use: "typing", ...keyboard });
   }
-  opened.move(); // they are the device's from here on
-  return backends.length === 1 ? backends[0]! : tee(backends);
+  opened.move(); // it is the device's from here on
+  return hub;
 }
 
 /** What tells this machine from others; empty where the system has no such file. */

@@ -1,14 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LogBackend } from "../../host/backends/log.ts";
 import { nearest } from "../../host/backends/_nearest.ts";
-import { noneConsole } from "../../host/backends/none_console.ts";
 import { noneNet } from "../../host/backends/none_net.ts";
 import { openConsole, parseConsole } from "../../host/backends/open_console.ts";
 import { openNet, parseNet } from "../../host/backends/open_net.ts";
-import { tee } from "../../host/backends/tee.ts";
-import type { ConsoleBackend, ConsoleEvents } from "../../host/backends/types.ts";
 import { BackendError } from "../../protocol/mod.ts";
-import { ConsoleProbe } from "../support/console_probe.ts";
 import { NetProbe } from "../support/net_probe.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -116,63 +112,4 @@ Deno.test({
   const reports = new TextDecoder().decode(child.stdout).trimEnd().split("\n");
   assertEquals(reports.length, 1);
   assert(reports[0]!.startsWith("Cannot write log file /dev/full: No space left"), reports[0]);
-});
-
-/** A console that remembers, with a size if it is given one, whose `write` waits for `release`. */
-class FakeConsole implements ConsoleBackend {
-  readonly name: string;
-  readonly size: { columns: number; rows: number } | undefined;
-  readonly release = Promise.withResolvers<void>();
-  text = "";
-  resumes = 0;
-  closed = false;
-  events!: ConsoleEvents;
-  constructor(name: string, size?: { columns: number; rows: number }) {
-    this.name = name;
-    this.size = size;
-  }
-  write(bytes: Uint8Array): Promise<void> {
-    this.text += new TextDecoder().decode(bytes);
-    return this.release.promise;
-  }
-  open(events: ConsoleEvents): void {
-    this.events = events;
-  }
-  resume(): void {
-    this.resumes++;
-  }
-  [Symbol.asyncDispose](): Promise<void> {
-    this.closed = true;
-    return Promise.resolve();
-  }
-}
-
-Deno.test("tee() writes to all, waits for the slowest, takes input from any", async () => {
-  const log = new FakeConsole("log");
-  const terminal = new FakeConsole("tty", { columns: 80, rows: 24 });
-  {
-    await using both = tee([log, terminal, noneConsole()]);
-    assertEquals(both.name, "log+tty+none");
-    assertEquals(both.size, { columns: 80, rows: 24 });
-    const probe = new ConsoleProbe(both);
-    const written = both.write(bytesOf("x"));
-    assertEquals([log.text, terminal.text], ["x", "x"]);
-    let done = false;
-    const waited = Promise.resolve(written).then(() => done = true);
-    log.release.resolve();
-    await log.release.promise;
-    assertEquals(done, false);
-    terminal.release.resolve();
-    await waited;
-    probe.room = 3;
-    assertEquals(terminal.events.input(bytesOf("ab")), 2);
-    assertEquals(log.events.input(bytesOf("cd")), 1);
-    assertEquals(probe.text, "abc");
-    both.resume();
-    assertEquals([log.resumes, terminal.resumes], [1, 1]);
-    log.events.resized(1, 1);
-    terminal.events.resized(132, 50);
-    assertEquals(probe.sizes, ["132x50"]);
-  }
-  assert(log.closed && terminal.closed);
 });

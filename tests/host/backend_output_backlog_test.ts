@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { OutputBacklog } from "../../host/backends/_backlog.ts";
+import { OutputBacklog } from "../../host/backends/output_backlog.ts";
 
 const CAPACITY = 64 * 1024;
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -50,7 +50,7 @@ Deno.test("OutputBacklog.write() waits for a reader that reads, and loses nothin
 });
 
 Deno.test("OutputBacklog.write() gives up on a sleeping reader, who finds a mark", async () => {
-  using backlog = new OutputBacklog(() => {}, 1);
+  using backlog = new OutputBacklog(() => {}, { patience: 1 });
   backlog.attach();
   await backlog.write(new Uint8Array(CAPACITY + 100).fill(0x61));
   assertEquals(backlog.write(bytesOf("bcd")), undefined, "still asleep: not waited for again");
@@ -60,7 +60,7 @@ Deno.test("OutputBacklog.write() gives up on a sleeping reader, who finds a mark
 });
 
 Deno.test("OutputBacklog does not take its own sleep for the reader's", async () => {
-  using backlog = new OutputBacklog(() => {}, 400);
+  using backlog = new OutputBacklog(() => {}, { patience: 400 });
   backlog.attach();
   const written = backlog.write(new Uint8Array(CAPACITY + 1).fill(0x61));
   // As a process that was stopped, or a disk that kept it.
