@@ -62,18 +62,28 @@ export class LabProcess implements AsyncDisposable {
   static async start(
     task: string,
     args: readonly string[],
-    { within = [], env, limit = LIMIT }: LabProcessOptions = {},
+    options: LabProcessOptions = {},
   ): Promise<LabProcess> {
-    const words = [...within, "deno", ...await taskArguments(task, env), ...args];
-    const child = new Deno.Command(words[0]!, {
-      args: words.slice(1),
-      cwd: ROOT,
+    const words = await taskArguments(task, options.env);
+    return LabProcess.run(task, ["deno", ...words, ...args], { cwd: ROOT, ...options });
+  }
+
+  /** Starts `words`, a program and its arguments, which `name` stands for in messages. */
+  static run(
+    name: string,
+    words: readonly string[],
+    { within = [], env, cwd, limit = LIMIT }: LabProcessOptions & { readonly cwd?: string } = {},
+  ): LabProcess {
+    const [program, ...args] = [...within, ...words];
+    const child = new Deno.Command(program!, {
+      args,
+      ...(cwd !== undefined && { cwd }),
       ...(env && { env }),
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    return new LabProcess(task, child, limit);
+    return new LabProcess(name, child, limit);
   }
 
   /** The first event for which `match` holds, from the `from`th on; it may have come already. */
