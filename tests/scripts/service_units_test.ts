@@ -128,7 +128,9 @@ Deno.test({
     const second = watch();
     const resumed = async () => (await Deno.readTextFile(log)).includes("resume");
     using changes = Deno.watchFs(path);
+    const limit = setTimeout(() => changes.close(), 30_000);
     if (!await resumed()) { for await (const _ of changes) if (await resumed()) break; }
+    clearTimeout(limit);
     second.kill("SIGTERM");
     await second.status;
     assertEquals(await Deno.readTextFile(log), "suspend --wait\nresume\n");
