@@ -30,7 +30,9 @@ export type HostEvent =
     readonly text: string;
   }
   /** A connection could not be accepted; the host goes on listening. */
-  | { readonly type: "accept_failed"; readonly error: Error };
+  | { readonly type: "accept_failed"; readonly error: Error }
+  /** What is kept of a card's life could not be read or written. */
+  | { readonly type: "not_kept"; readonly error: Error };
 
 export interface HostOptions {
   /** Owned from now on. */

@@ -4,7 +4,7 @@
  *     connected, probed ──> reset ─ kernel ─ initrd ─ POST codes ─ driver … ─ online ──> shutdown asked ─ stopped ─ ready
  *     (kept for the next)   a new record begins with `booting`                           the record is ended, not closed
  *
- * A record takes steps until the next one begins: what comes of a boot after its end (the reset, the kernel's log)
+ * A record takes steps until the next one begins: what comes of a boot after its end (the kernel's log, the reset)
  * belongs to it. A card OS that outlived its host goes on with the record that was open then.
  *
  * - **Invariant:** whatever a card does, a record stays bounded: steps and POST codes are counted, texts are cut.
@@ -122,19 +122,6 @@ export class BootRecorder {
     this.#step(step, detail, "open");
   }
 
-  /** What the card said of the end of its last boot. */
-  setDetail(detail: string): void {
-    if (this.#last) this.#detail(this.#last, detail);
-  }
-
-  /** What the kernel logged last, of the boot that ended last. */
-  setKernelLog(text: string): void {
-    const record = this.#last;
-    if (record === undefined) return;
-    record.kernelLog = text.slice(-MAX_KERNEL_LOG);
-    this.#options.onChange?.(record);
-  }
-
   get #last(): Open | undefined {
     return this.#records.at(-1);
   }
@@ -155,7 +142,7 @@ export class BootRecorder {
       case "ended":
         return this.#told(event.reason, event.detail);
       case "kernel_log":
-        return this.setKernelLog(event.text);
+        return this.#kernelLog(event.text);
       case "device_started": {
         const name = this.#options.deviceName(event.slot) ?? `slot ${event.slot}`;
         return this.#step(`driver ${name}`, event.device, "last");
@@ -188,7 +175,7 @@ export class BootRecorder {
       case "shutting_down":
       case "suspending": {
         // Told twice if it was asked for: when it was, and when the card OS has stopped.
-        const asked = from === "online" && reason === "nop";
+        const asked = open && from === "online" && reason === "nop";
         if (asked) return this.#asked(to === "suspending" ? "suspend asked" : "shutdown asked");
         if (open) this.#end(record, reason, record.asked ?? false);
         return;
@@ -270,6 +257,14 @@ export class BootRecorder {
   #detail(record: Open, text: string): void {
     if (record.detail !== undefined || text === "") return;
     record.detail = text.slice(0, MAX_DETAIL);
+    this.#options.onChange?.(record);
+  }
+
+  /** Of the boot that ended last. */
+  #kernelLog(text: string): void {
+    const record = this.#last;
+    if (record === undefined) return;
+    record.kernelLog = text.slice(-MAX_KERNEL_LOG);
     this.#options.onChange?.(record);
   }
 

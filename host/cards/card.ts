@@ -52,6 +52,8 @@ export interface CardOptions {
   readonly restart?: RestartPolicy;
   /** 32 hexadecimal digits: no other card process may be this card. */
   readonly identity?: string | undefined;
+  /** It was suspended when the host before this one ended: it stays so until `resume`, whoever comes. */
+  readonly suspended?: { readonly ran: boolean } | undefined;
   /** A card whose connection is gone for so long, ms, is given up; never by default. */
   readonly lossTimeout?: number | undefined;
 }
@@ -80,7 +82,11 @@ export class Card implements AsyncDisposable {
   #onlineSince: number | undefined;
   #nextBoot: number | undefined;
   #images: BootImages | undefined;
-  #ranBeforeSuspend = false;
+  /** Wanted since `suspend`, by whatever process is the card, until `resume` or `reset`. */
+  #asleep: boolean;
+  #ranBeforeSuspend: boolean;
+  /** Resumed while no process was there: the next one boots what ran. */
+  #resumed = false;
 
   /** @throws {RangeError} for more devices than a card has slots: not when the first card comes */
   constructor(options: CardOptions, emit: (event: CardHappening) => void) {
@@ -98,6 +104,8 @@ export class Card implements AsyncDisposable {
     this.lent = new LentDevices(name, devices);
     this.#devices = devices.map((device) => new AttachedDevice(device));
     this.#restarts = new Restarts(options.restart ?? "never");
+    this.#asleep = options.suspended !== undefined;
+    this.#ranBeforeSuspend = options.suspended?.ran ?? false;
   }
 
   /** The card process that is there now, or whose connection is waited for. It may not be probed yet. */
@@ -125,6 +133,10 @@ export class Card implements AsyncDisposable {
   }
   get restart(): RestartPolicy {
     return this.#restarts.policy;
+  }
+  /** It is to be suspended, also while no card process is there. */
+  get asleep(): boolean {
+    return this.#asleep;
   }
   /** Its OS was online when it was suspended: `resume` boots it. */
   get ranBeforeSuspend(): boolean {
@@ -226,7 +238,10 @@ export class Card implements AsyncDisposable {
 
   /** Resets the card, whatever it does; resolves when it is `ready`. */
   async reset(signal?: AbortSignal): Promise<void> {
-    await this.#present("reset").reset({ signal });
+    const driver = this.#present("reset");
+    const done = driver.reset({ signal });
+    if (driver.state === "resetting") this.#asleep = this.#ranBeforeSuspend = false;
+    await done;
   }
 
   /** Shuts the card OS down and remembers that it ran; resolves when the card is `suspended`. */
@@ -235,16 +250,21 @@ export class Card implements AsyncDisposable {
     const before = driver.state;
     const done = driver.suspend({ signal, timeout });
     // What does not apply changes nothing.
-    if (driver.state !== before) this.#ranBeforeSuspend = before === "online";
+    if (driver.state !== before) {
+      this.#asleep = true;
+      this.#ranBeforeSuspend = before === "online";
+    }
     await done;
   }
 
-  /** A suspended card is `ready` again, and boots what ran. */
+  /** A suspended card is `ready` again, and boots what ran; without a card process, when one comes. */
   async resume(): Promise<void> {
-    this.#present("resume").resume();
+    const waits = this.driver === undefined && this.#asleep;
+    if (!waits) this.#present("resume").resume();
     const ran = this.#ranBeforeSuspend;
-    this.#ranBeforeSuspend = false;
-    if (ran) await this.boot();
+    this.#asleep = this.#ranBeforeSuspend = false;
+    if (waits) this.#resumed = ran;
+    else if (ran) await this.boot();
   }
 
   /** Leaves the card as it is, and pulls the devices. The link is not this one's to close. */
@@ -263,7 +283,11 @@ export class Card implements AsyncDisposable {
   /** Until the card process is gone: waits for whatever boots the card OS, and for its end. */
   async #serve(driver: HostDriver): Promise<void> {
     const { autoboot = true } = this.#options;
-    let delay = driver.state === "ready" && autoboot && this.#images ? 0 : undefined;
+    const asleep = this.#asleep;
+    const boots = !asleep && driver.state === "ready" && (autoboot || this.#resumed);
+    this.#resumed = false;
+    if (asleep) await this.#sleepAgain(driver);
+    let delay = boots && this.#images ? 0 : undefined;
     while (true) {
       if (delay !== undefined && !await this.#bootAfter(driver, delay)) {
         delay = this.#restarts.afterFailure();
@@ -278,6 +302,13 @@ export class Card implements AsyncDisposable {
       delay = this.#images && this.#restarts.after({ reason, asked, online });
       if (delay !== 0) this.#emit({ type: "stopped", reason });
     }
+  }
+
+  /** A card that was suspended is another process now, or has another host: it is suspended all the same. */
+  async #sleepAgain(driver: HostDriver): Promise<void> {
+    // Its host ended before its OS did.
+    if (driver.state === "online") this.#ranBeforeSuspend = true;
+    await driver.suspend({ timeout: SHUTDOWN_TIMEOUT });
   }
 
   /** False if the boot failed. Whoever boots it by hand meanwhile comes before. */

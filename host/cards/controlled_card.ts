@@ -18,10 +18,11 @@ import type { ExecChannel, ExecOptions } from "../control/exec.ts";
 import type { CardInfo } from "../driver/card_info.ts";
 import type { HostDriver } from "../driver/host_driver.ts";
 import type { LifeState } from "../driver/states.ts";
-import { BootRecorder, type SavedBoots } from "./boot_recorder.ts";
+import { BootRecorder } from "./boot_recorder.ts";
 import type { Card, CardOptions, CardState } from "./card.ts";
 import { deviceNames, deviceStatus } from "./device_status.ts";
 import type { CardHappening } from "./events.ts";
+import type { LifeStore } from "./life_store.ts";
 import { type Refused, why } from "./why.ts";
 
 export interface ControlledCardOptions extends CardOptions {
@@ -32,10 +33,9 @@ export interface ControlledCardOptions extends CardOptions {
 }
 
 export interface ControlledCardHooks {
-  readonly saved?: SavedBoots | undefined;
+  /** Where its life is kept; nowhere by default. */
+  readonly store?: LifeStore | undefined;
   readonly onStep: (boot: number, step: BootStep) => void;
-  /** A record, or a count of boots, has changed. */
-  readonly onRecord: (record: BootRecord) => void;
   /** A command that was under way has failed. */
   readonly onFailed: (error: Error) => void;
   /** Peers that were turned away lately, oldest first. */
@@ -66,9 +66,12 @@ export class ControlledCard implements CardControl {
     this.#recorder = new BootRecorder({
       os: () => this.#os ?? "unknown",
       deviceName: (slot) => this.#names[slot],
-      saved: hooks.saved,
+      saved: hooks.store?.saved,
       onStep: hooks.onStep,
-      onChange: hooks.onRecord,
+      onChange: (record) => {
+        hooks.store?.keepBoot(record);
+        this.#keepLife();
+      },
     });
     if (options.exec) options.exec.onOpen = () => this.#recorder.step("exec");
   }
@@ -173,7 +176,11 @@ export class ControlledCard implements CardControl {
     return this.#command(() => this.#card.suspend());
   }
   async resume(): Promise<void> {
-    await this.#card.resume();
+    try {
+      await this.#card.resume();
+    } finally {
+      this.#keepLife();
+    }
   }
 
   async waitFor(states: readonly CardState[], signal: AbortSignal): Promise<CardStatus> {
@@ -226,11 +233,19 @@ export class ControlledCard implements CardControl {
     return typeof images.kernel === "string" ? images.kernel : images.kernel.name;
   }
 
+  #keepLife(): void {
+    const { bootCount, crashCount } = this.#recorder;
+    const { asleep, ranBeforeSuspend } = this.#card;
+    const suspended = asleep ? { ran: ranBeforeSuspend } : undefined;
+    this.#hooks.store?.keepLife({ bootCount, crashCount, suspended });
+  }
+
   /** Resolves when `run` has changed the card's state; what comes of it later is told by `onFailed`. */
   async #command(run: () => Promise<unknown>): Promise<void> {
     const before: HostDriver | undefined = this.#card.driver;
     const state = before?.state;
     const done = run();
+    this.#keepLife();
     // What does not apply changes nothing, and is rejected with the reason.
     if (before === undefined || before.state === state) {
       await done;

@@ -7,12 +7,15 @@ import type { ControlEvent, HostControl } from "../control/card_control.ts";
 import { lineOf } from "../control/report.ts";
 import { Host, type HostEvent, type HostOptions } from "../host.ts";
 import { ControlledCard, type ControlledCardOptions } from "./controlled_card.ts";
+import { LifeStore } from "./life_store.ts";
 import type { Refused } from "./why.ts";
 
 export interface ControlledHostOptions extends Omit<HostOptions, "cards"> {
   readonly cards: readonly ControlledCardOptions[];
   /** Of this program. */
   readonly version: string;
+  /** Folder in which the cards' lives are kept; without one they end with the host. */
+  readonly state?: string | undefined;
 }
 
 /** Peers that were turned away, as far back as `why` tells of them. */
@@ -27,11 +30,30 @@ export class ControlledHost implements HostControl, AsyncDisposable {
   readonly #listeners = new Set<(event: ControlEvent) => void>();
   readonly #refused: Refused[] = [];
 
-  /** Listens at once. @throws {RangeError} as Host does */
+  readonly #stores = new Map<string, LifeStore>();
+
+  /**
+   * Reads what is kept of the cards, and listens at once.
+   * @throws {RangeError} as Host does @throws {BackendError} if the state folder cannot be used
+   */
   constructor(options: ControlledHostOptions) {
     this.version = options.version;
     this.#onEvent = options.onEvent ?? (() => {});
-    this.host = new Host({ ...options, onEvent: (event) => this.#happened(event) });
+    const { state } = options;
+    if (state !== undefined) {
+      const report = (error: Error) => this.#happened({ type: "not_kept", error });
+      for (const { name } of options.cards) {
+        this.#stores.set(name, LifeStore.open(state, name, report));
+      }
+    }
+    this.host = new Host({
+      ...options,
+      cards: options.cards.map((card) => ({
+        ...card,
+        suspended: card.suspended ?? this.#stores.get(card.name)?.saved.suspended,
+      })),
+      onEvent: (event) => this.#happened(event),
+    });
     this.cards = new Map(options.cards.map((card) => [card.name, this.#controlled(card)]));
   }
 
@@ -50,6 +72,7 @@ export class ControlledHost implements HostControl, AsyncDisposable {
   /** Leaves the cards as they are, as Host does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.host[Symbol.asyncDispose]();
+    for (const store of this.#stores.values()) await store[Symbol.asyncDispose]();
     this.#listeners.clear();
   }
 
@@ -57,13 +80,14 @@ export class ControlledHost implements HostControl, AsyncDisposable {
     const { name } = options;
     return new ControlledCard(this.host.cards.get(name)!, options, {
       onStep: (boot, step) => this.#tell({ type: "step", card: name, boot, step }),
-      onRecord: () => {},
+      store: this.#stores.get(name),
       onFailed: (error) => this.#tell({ type: "log", card: name, text: error.message }),
       refused: () => this.#refused,
     });
   }
 
   #happened(event: HostEvent): void {
+    // What cannot be read is told before there are cards.
     const card = "card" in event ? this.cards.get(event.card) : undefined;
     this.#onEvent(event);
     if (event.type === "refused") {
@@ -71,7 +95,7 @@ export class ControlledHost implements HostControl, AsyncDisposable {
       this.#refused.push({ peer, text, time: Date.now() });
       if (this.#refused.length > KEPT_REFUSALS) this.#refused.shift();
     }
-    if (card && event.type !== "refused" && event.type !== "accept_failed") card.happened(event);
+    if (card && "card" in event) card.happened(event);
     if (this.#listeners.size === 0) return;
     const text = lineOf(event);
     if (text !== undefined) this.#tell({ type: "log", ...(card && { card: card.name }), text });

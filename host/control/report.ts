@@ -8,7 +8,9 @@ import type { CardHappening } from "../cards/events.ts";
 import type { HostEvent } from "../host.ts";
 
 /** What happens, whichever card it happens to. */
-export type Happening = CardHappening | Extract<HostEvent, { type: "refused" | "accept_failed" }>;
+export type Happening =
+  | CardHappening
+  | Extract<HostEvent, { type: "refused" | "accept_failed" | "not_kept" }>;
 
 /** One line, or nothing for what a person need not know. */
 export function lineOf(event: Happening): string | undefined {
@@ -31,6 +33,8 @@ export function lineOf(event: Happening): string | undefined {
       return `card is gone${event.reason === "nop" ? "" : ` (${event.reason})`}`;
     case "accept_failed":
       return `cannot accept connections: ${event.error.message}`;
+    case "not_kept":
+      return event.error.message;
   }
 }
 

@@ -71,6 +71,7 @@ const LINES: readonly (readonly [Happening, string | undefined])[] = [
     "refused p: version, too new",
   ],
   [{ type: "accept_failed", error }, "cannot accept connections: it broke"],
+  [{ type: "not_kept", error }, "it broke"],
 ];
 
 Deno.test("lineOf() tells people of each event what they need to know", () => {

@@ -23,6 +23,8 @@ export const IMAGES = { kernel: { name: "diag", bytes: encodeDiagImage() }, cmdl
 export type HostBenchOptions = Partial<ControlledCardOptions> & {
   /** Instead of one card. */
   readonly cards?: readonly ControlledCardOptions[];
+  /** Folder in which the cards' lives are kept. */
+  readonly state?: string;
 };
 
 /** A host in memory, and cards that dial it. */
@@ -34,9 +36,10 @@ export class HostBench implements AsyncDisposable {
   readonly #changed = new Condition();
   readonly #cards = new AsyncDisposableStack();
 
-  constructor({ cards, ...card }: HostBenchOptions = {}) {
+  constructor({ cards, state, ...card }: HostBenchOptions = {}) {
     this.control = new ControlledHost({
       version: "0.0.0",
+      state,
       listener: this.listener,
       cards: cards ?? [{ name: "mic0", devices: [], images: IMAGES, ...card }],
       onEvent: (event) => {
@@ -101,15 +104,17 @@ export class TestCard implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   readonly #frozen = new AbortController();
+  #listener: MemoryListener;
   #transport: Transport | undefined;
   #unplugged = false;
 
   constructor(listener: MemoryListener, identity: number, model?: CardIdentity) {
+    this.#listener = listener;
     this.#done = runCard({
       dial: async () => {
         this.#frozen.signal.throwIfAborted();
         if (this.#unplugged) throw new LinkError("Cannot dial: unplugged");
-        return this.#transport = freezable(await listener.dial(), this.#frozen.signal);
+        return this.#transport = freezable(await this.#listener.dial(), this.#frozen.signal);
       },
       machine: ({ memoryBytes }) => {
         const machine = new FakeMachine(memoryBytes);
@@ -126,6 +131,11 @@ export class TestCard implements AsyncDisposable {
 
   get machine(): FakeMachine {
     return this.machines.at(-1)!;
+  }
+
+  /** From its next connection on it dials another host. */
+  turnTo({ listener }: HostBench): void {
+    this.#listener = listener;
   }
 
   /** As a cable does it that is pulled out: it neither hears nor is heard, and its connection stays as it is. */
