@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { DiskHistory } from "./disk_history.ts";
+import { DiskHistory, UNIT } from "./disk_history.ts";
 import { FsyncWorkload, MARK_BYTES, NOISE } from "./fsync_workload.ts";
 import { HostRestarts } from "./host_restarts.ts";
 import { isState, onHost, rootDisk, sbin } from "./lab.ts";
@@ -66,14 +66,19 @@ export async function crashRun(options: CrashRunOptions): Promise<CrashRun> {
   return { workload, history, base, log, cuts: options.cuts ?? 0, kills };
 }
 
-/** An ext4 with a journal so small that it starts over again and again, and a place for marks behind it. */
+/**
+ * An ext4 with a journal so small that it starts over again and again, and a place for marks behind it.
+ *
+ * Its blocks are as long as what the medium keeps whole: e2fsck takes a commit block of which a part is old for a damaged
+ * journal, and gives up, where a drive that tears such a block would be to blame.
+ */
 async function makeFileSystem(path: string, folder: string, source: Uint8Array): Promise<void> {
   const contents = `${folder}/contents`;
   await Deno.mkdir(`${contents}/${NOISE}`, { recursive: true });
   await Deno.writeFile(`${contents}/source`, source);
   const now = ["-E", "lazy_itable_init=0,lazy_journal_init=0"];
   const size = `${FS_BYTES / KIB}k`;
-  const options = ["-q", "-t", "ext4", "-b", "4096", "-J", "size=4", ...now, "-d", contents];
+  const options = ["-q", "-t", "ext4", "-b", `${UNIT}`, "-J", "size=4", ...now, "-d", contents];
   await sbin("mke2fs", ...options, path, size);
   await onHost("truncate", "-s", `+${MARK_BYTES}`, path);
 }

@@ -10,7 +10,7 @@ import { COMMAND } from "../../host/backends/nbd/protocol.ts";
 import type { LogEntry } from "./nbd_log.ts";
 import type { Random } from "./random.ts";
 
-/** Bytes that are on the medium whole or not at all: an ext4 superblock, the smallest thing ext4 writes in place. */
+/** Bytes that are on the medium whole or not at all: the smallest block that ext4 can have, and a superblock. */
 export const UNIT = 1024;
 
 /** A write, or a range that reads as zeros afterwards. */
