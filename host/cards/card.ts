@@ -56,6 +56,8 @@ export interface CardOptions {
   readonly suspended?: { readonly ran: boolean } | undefined;
   /** A card whose connection is gone for so long, ms, is given up; never by default. */
   readonly lossTimeout?: number | undefined;
+  /** Why it cannot be lent what it is to have: no card process is served until another host is started. */
+  readonly fault?: string | undefined;
 }
 
 const RUNNING: readonly LifeState[] = ["booting", "online", "shutting_down", "suspending"];
@@ -157,12 +159,17 @@ export class Card implements AsyncDisposable {
   get identity(): string | undefined {
     return this.#session?.identity;
   }
+  /** Why it serves no card process at all. */
+  get fault(): string | undefined {
+    return this.#options.fault;
+  }
   get devices(): readonly VirtioDevice[] {
     return this.#options.devices;
   }
 
   /** Why the process with `identity` cannot be this card now; undefined if it can. */
   refusal(identity: string): string | undefined {
+    if (this.fault !== undefined) return `the host cannot lend it its devices: ${this.fault}`;
     const current = this.#session;
     if (!current || current.ending || current.identity === identity) return undefined;
     const away = current.absence.time;

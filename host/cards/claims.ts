@@ -15,7 +15,8 @@ export function claim(cards: Iterable<Card>, identity: string): Card | string {
     all.find((card) => card.bound === undefined && card.identity === identity);
   if (own) return own;
   const open = all.filter((card) => card.bound === undefined);
-  const free = open.find((card) => card.identity === undefined) ??
+  // One that cannot be served takes nobody away from the others.
+  const free = open.find((card) => card.identity === undefined && card.fault === undefined) ??
     open.find((card) => card.refusal(identity) === undefined);
   if (free) return free;
   if (open.length === 0) {

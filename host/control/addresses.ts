@@ -12,12 +12,41 @@ export type CardAddress = "dhcp" | {
   readonly host: string | undefined;
 };
 
-/** The original's addresses for its first card: the host is .254 in the card's own network. */
-export const DEFAULT_ADDRESS: CardAddress = {
-  card: "172.31.1.1",
-  prefix: 24,
-  host: "172.31.1.254",
-};
+/** What the cards of a hub share, unless its uplink has an address of another network. */
+const HUB: Ipv4Address = { address: "172.31.0.0", prefix: 24 };
+/** The last byte of a host's address, as the original has it. */
+const HOST = 254;
+
+/** A dotted address, and the length of its network's prefix. */
+export interface Ipv4Address {
+  readonly address: string;
+  readonly prefix: number;
+}
+
+/**
+ * The address of card `number` (0 for mic0), unless another is asked for. Behind a TAP each card has a network of its
+ * own, as the original's: 172.31.1.1 for the first, and the host is .254 in it. The cards of a hub share one: 172.31.0,
+ * or that of `uplink`, which is the host's address in it.
+ *
+ * @throws {RangeError} beyond 253 cards
+ */
+export function defaultAddress(
+  kind: "tap" | "hub" | "passt",
+  number: number,
+  uplink?: Ipv4Address,
+): CardAddress {
+  if (kind === "passt") return "dhcp";
+  if (number + 1 >= HOST) {
+    throw new RangeError(`Cannot make up an address for card ${number}: wanted 0 to ${HOST - 2}`);
+  }
+  if (kind === "tap") {
+    const network = `172.31.${number + 1}`;
+    return { card: `${network}.1`, prefix: 24, host: `${network}.${HOST}` };
+  }
+  const { address, prefix } = uplink ?? HUB;
+  const card = address.replace(/\d+$/, String(number + 1));
+  return { card, prefix, host: uplink?.address };
+}
 
 /** For help texts. */
 export const ADDRESS_FORM = "dhcp or CARD/PREFIX[,HOST], as in 172.31.1.1/24,172.31.1.254";

@@ -7,6 +7,7 @@
 import { EXEC_PORT } from "../../protocol/mod.ts";
 import { openConsole, parseConsole } from "../backends/open_console.ts";
 import { openDisk, parseDisk } from "../backends/open_disk.ts";
+import type { Hubs } from "../backends/hub/hubs.ts";
 import { openNet, parseNet } from "../backends/open_net.ts";
 import { BootLog } from "../console/boot_log.ts";
 import { ConsoleHub } from "../console/hub.ts";
@@ -14,13 +15,13 @@ import { BlockDevice } from "../devices/block.ts";
 import { ConsoleDevice, type PortOptions } from "../devices/console.ts";
 import { NetDevice } from "../devices/net.ts";
 import type { VirtioDevice } from "../driver/virtio_device.ts";
-import { type CardAddress, DEFAULT_ADDRESS, stableMac } from "./addresses.ts";
+import { type CardAddress, defaultAddress, stableMac } from "./addresses.ts";
 import { ExecChannel } from "./exec.ts";
 
 export interface DeviceChoices {
   /** `PATH`, `PATH,readonly`, `mem:SIZE` or an NBD URI, in the order of their names in the card: vda, vdb, ... */
   readonly disks: readonly string[];
-  /** `tap:NAME`, `passt` or `none`. */
+  /** `tap:NAME`, `hub:NAME`, `passt` or `none`. */
   readonly net: string;
   /** Where the console goes; several share it. */
   readonly consoles: readonly string[];
@@ -28,6 +29,10 @@ export interface DeviceChoices {
   readonly address: CardAddress | undefined;
   /** Name of the card: `mic0`. */
   readonly name: string;
+  /** 0 for mic0: its default address comes of it. 0 when left out. */
+  readonly number?: number;
+  /** Where a `hub:NAME` is. */
+  readonly hubs?: Hubs;
   /** May this process configure interfaces? Then the host's end of a TAP gets its address. */
   readonly configureTap: boolean;
   /** Consoles may listen beyond loopback. */
@@ -73,14 +78,15 @@ export async function openDevices(
   const net = parseNet(choices.net);
   let address: CardAddress | undefined;
   if (net.kind !== "none") {
-    address = choices.address ?? (net.kind === "passt" ? "dhcp" : DEFAULT_ADDRESS);
+    address = choices.address ?? defaultAddress(net.kind, choices.number ?? 0);
     const host = address === "dhcp" ? undefined : address.host;
     const network = net.kind === "tap" && choices.configureTap && address !== "dhcp" &&
         host !== undefined
       ? { network: { address: host, prefix: address.prefix } }
       : {};
+    const hubs = choices.hubs && { hubs: choices.hubs };
     const mac = stableMac(await machineId(), choices.name);
-    add(new NetDevice(await openNet(net, { mac, report: hooks.report, ...network })));
+    add(new NetDevice(await openNet(net, { mac, report: hooks.report, ...hubs, ...network })));
   }
   const exec = new ExecChannel();
   const hub = await openConsoles(choices, hooks);

@@ -9,8 +9,9 @@ import { NetProbe } from "../support/net_probe.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("parseNet() knows tap:NAME, passt and none", () => {
+Deno.test("parseNet() knows tap:NAME, hub:NAME, passt and none", () => {
   assertEquals(parseNet("tap:mic0"), { kind: "tap", interface: "mic0" });
+  assertEquals(parseNet("hub:lab"), { kind: "hub", hub: "lab" });
   assertEquals(parseNet("passt"), { kind: "passt" });
   assertEquals(parseNet("none"), { kind: "none" });
 });
@@ -21,8 +22,11 @@ Deno.test("parseNet() suggests what was meant", () => {
     ["tap", "wanted tap:NAME"],
     ["past", "wanted passt"],
     ["passt:x", "wanted passt"],
-    ["bridge", "wanted tap:NAME, passt or none"],
-    ["", "wanted tap:NAME, passt or none"],
+    ["bridge", "wanted tap:NAME, hub:NAME, passt or none"],
+    ["", "wanted tap:NAME, hub:NAME, passt or none"],
+    ["hbu:lab", "wanted hub:lab"],
+    ["hub", "wanted hub:NAME"],
+    ["hub:a b", "wanted hub:NAME, the name in lower-case"],
     ["tap:", 'interface name ""'],
     ["tap:a/b", 'interface name "a/b"'],
   ] as const;

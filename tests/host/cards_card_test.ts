@@ -131,3 +131,21 @@ Deno.test("Host gives each card process the card that is bound to it, or the fir
   assertEquals(await nameOf(3), "mic0");
   assertEquals(bench.host.cards.get("mic2")!.state, "online");
 });
+
+Deno.test("Card that cannot be lent its devices takes no process away from the others", async () => {
+  const cards = [
+    { name: "mic0", devices: [], images: IMAGES, fault: "no disk" },
+    { name: "mic1", devices: [], images: IMAGES },
+    { name: "mic2", devices: [], identity: "02".repeat(16), fault: "no disk either" },
+  ];
+  await using bench = new HostBench({ cards });
+  bench.startCard({ identity: 1 });
+  assertEquals(await bench.sees((e) => e.type === "connected" ? e.card : undefined), "mic1");
+  await bench.host.cards.get("mic1")!.waitFor(["online"]);
+  bench.startCard({ identity: 2 });
+  assertEquals(
+    await bench.sees((e) => e.type === "refused" ? e.text : undefined),
+    "Cannot serve card: the host cannot lend it its devices: no disk either",
+  );
+  assertEquals(bench.host.cards.get("mic0")!.state, "absent");
+});

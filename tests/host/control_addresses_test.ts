@@ -2,7 +2,7 @@ import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import {
   ADDRESS_FORM,
   cardParameters,
-  DEFAULT_ADDRESS,
+  defaultAddress,
   fixedAddress,
   parseAddress,
   stableMac,
@@ -11,7 +11,7 @@ import {
 Deno.test("parseAddress() reads dhcp, and an address with or without its host", () => {
   assertEquals(parseAddress("dhcp"), "dhcp");
   assertEquals(parseAddress("10.0.0.2/8"), { card: "10.0.0.2", prefix: 8, host: undefined });
-  assertEquals(parseAddress("172.31.1.1/24,172.31.1.254"), DEFAULT_ADDRESS);
+  assertEquals(parseAddress("172.31.1.1/24,172.31.1.254"), defaultAddress("tap", 0));
 });
 
 Deno.test("parseAddress() refuses what is no address, and shows the form", () => {
@@ -47,7 +47,7 @@ Deno.test("cardParameters() tells the card its name, and its network where it ha
   assertEquals(cardParameters("mic0", undefined), "knightsbridge.name=mic0");
   assertEquals(cardParameters("a", "dhcp"), "knightsbridge.name=a knightsbridge.net=dhcp");
   assertEquals(
-    cardParameters("a", DEFAULT_ADDRESS),
+    cardParameters("a", defaultAddress("tap", 0)),
     "knightsbridge.name=a knightsbridge.net=172.31.1.1/24,172.31.1.254",
   );
 });
@@ -58,4 +58,20 @@ Deno.test("stableMac() is the same for the same machine and card, and local unic
   assertNotEquals(mac, stableMac("machine", "mic1"));
   assertNotEquals(mac, stableMac("other", "mic0"));
   assertEquals([mac.length, mac[0]! & 3], [6, 2]);
+});
+
+Deno.test("defaultAddress() is the original's behind a TAP, and one network on a hub", () => {
+  assertEquals(fixedAddress(fixed("tap", 0)), "172.31.1.1/24,172.31.1.254");
+  assertEquals(fixedAddress(fixed("tap", 7)), "172.31.8.1/24,172.31.8.254");
+  assertEquals(fixedAddress(fixed("hub", 7)), "172.31.0.8/24");
+  const uplink = { address: "10.1.2.254", prefix: 16 };
+  assertEquals(fixedAddress(fixed("hub", 1, uplink)), "10.1.2.2/16,10.1.2.254");
+  assertEquals(defaultAddress("passt", 3), "dhcp");
+  assertThrows(() => defaultAddress("tap", 253), RangeError, "wanted 0 to 252");
+
+  function fixed(...args: Parameters<typeof defaultAddress>) {
+    const address = defaultAddress(...args);
+    if (address === "dhcp") throw new TypeError("no fixed address");
+    return address;
+  }
 });

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { DEFAULT_ADDRESS } from "../../host/control/addresses.ts";
+import { defaultAddress } from "../../host/control/addresses.ts";
 import { diagImages, type ImageChoices, linuxImages } from "../../host/control/images.ts";
 import { BootError } from "../../host/driver/boot_error.ts";
 import { BackendError, encodeDiagImage } from "../../protocol/mod.ts";
@@ -85,7 +85,7 @@ Deno.test("diagImages() is the image that says so, with its address on the comma
   assertEquals([cmdline, initrd], ["", undefined]);
   assertEquals(diagImages({ ...NOTHING, address: "dhcp" }).cmdline, "ip=dhcp");
   assertEquals(
-    diagImages({ ...NOTHING, address: DEFAULT_ADDRESS }).cmdline,
+    diagImages({ ...NOTHING, address: defaultAddress("tap", 0) }).cmdline,
     "ip=172.31.1.1/24,172.31.1.254",
   );
   assertEquals(diagImages({ ...NOTHING, cmdline: "x", address: "dhcp" }).cmdline, "x");
