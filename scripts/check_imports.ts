@@ -8,7 +8,7 @@
  */
 const ROOT = new URL("../", import.meta.url);
 
-/** Room to the doors it may use. The command lines (`main.ts`) may use the shared command line code too. */
+/** Room to the doors it may use. The command lines (`main.ts`, `command/`) may use the shared command line code too. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   host: ["protocol/mod.ts"],
@@ -33,7 +33,7 @@ for (const [room, doors] of Object.entries(DOORS)) {
     for (const match of (await Deno.readTextFile(new URL(from, ROOT))).matchAll(IMPORT)) {
       const target = new URL(match[1]!, new URL(from, ROOT)).href;
       const to = target.slice(ROOT.href.length);
-      const commandLine = from.endsWith("/main.ts") && to === COMMAND_LINE_DOOR;
+      const commandLine = /\/(main\.ts$|command\/)/.test(from) && to === COMMAND_LINE_DOOR;
       if (to.startsWith(`${room}/`) || doors.includes(to) || commandLine) continue;
       console.error(`Import wall crossed: ${from} imports ${to}`);
       crossings += 1;

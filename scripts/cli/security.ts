@@ -33,9 +33,16 @@ export function usesTls(
   return secure || !insecure && !isLoopback(hostname);
 }
 
-/** @throws {CommandError} saying how to pair, if no `role` is trusted yet: nobody could connect */
-export async function requirePaired(act: string, role: TrustedPeer["role"]): Promise<void> {
-  if ((await trustedPeers()).some((peer) => peer.role === role)) return;
+/**
+ * @param folder of the identity; the user's own when left out
+ * @throws {CommandError} saying how to pair, if no `role` is trusted yet: nobody could connect
+ */
+export async function requirePaired(
+  act: string,
+  role: TrustedPeer["role"],
+  folder?: string,
+): Promise<void> {
+  if ((await trustedPeers(folder)).some((peer) => peer.role === role)) return;
   throw new CommandError(
     EXIT.resource,
     `Cannot ${act}: this machine trusts no ${role} yet; pair the two once, with ` +
