@@ -136,7 +136,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     if (event.type === "refused") {
       return refusals.note({ ...event, fingerprint: undefined }, event.reason);
     }
-    if (event.type === "accept_failed") return voice.say(event, lineOf(event));
+    if (!("card" in event)) return voice.say(event, lineOf(event));
     const { card } = event;
     voice.of(card)(event, lineOf(event));
     // Nobody waits for a card OS that cannot be heard: a host that ends, ends.
