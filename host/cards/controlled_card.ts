@@ -14,6 +14,7 @@ import type {
   CardStatus,
   Why,
 } from "../control/card_control.ts";
+import type { ConsoleHub } from "../console/hub.ts";
 import type { ExecChannel, ExecOptions } from "../control/exec.ts";
 import type { CardInfo } from "../driver/card_info.ts";
 import type { HostDriver } from "../driver/host_driver.ts";
@@ -21,6 +22,7 @@ import type { LifeState } from "../driver/states.ts";
 import { BootRecorder } from "./boot_recorder.ts";
 import type { Card, CardOptions, CardState } from "./card.ts";
 import { deviceNames, deviceStatus } from "./device_status.ts";
+import { ConsoleFollower } from "./console_follower.ts";
 import type { CardHappening } from "./events.ts";
 import type { LifeStore } from "./life_store.ts";
 import { type Refused, why } from "./why.ts";
@@ -28,6 +30,8 @@ import { type Refused, why } from "./why.ts";
 export interface ControlledCardOptions extends CardOptions {
   /** Runs commands in the card OS; its ports are on one of the devices. */
   readonly exec?: ExecChannel | undefined;
+  /** What its console port is bound to. */
+  readonly console?: ConsoleHub | undefined;
   /** What it boots, in a word: `linux`, `diag`; the name of its kernel by default. */
   readonly os?: string | undefined;
 }
@@ -49,6 +53,7 @@ export class ControlledCard implements CardControl {
   readonly #options: ControlledCardOptions;
   readonly #hooks: ControlledCardHooks;
   readonly #recorder: BootRecorder;
+  readonly #follower: ConsoleFollower | undefined;
   /** By slot. */
   readonly #names: readonly string[];
   /** ms since 1970; undefined while the connection is there, or there is no session. */
@@ -73,6 +78,7 @@ export class ControlledCard implements CardControl {
         this.#keepLife();
       },
     });
+    this.#follower = options.console && new ConsoleFollower(options.console, this.#recorder);
     if (options.exec) options.exec.onOpen = () => this.#recorder.step("exec");
   }
 
@@ -82,6 +88,9 @@ export class ControlledCard implements CardControl {
   /** What it runs on. */
   get card(): Card {
     return this.#card;
+  }
+  get console(): ConsoleHub | undefined {
+    return this.#options.console;
   }
   /** Its boots, for what the driver does not know of them. */
   get recorder(): BootRecorder {
@@ -211,6 +220,7 @@ export class ControlledCard implements CardControl {
     if (happening.type === "connected") this.#failure = undefined;
     if (happening.type === "failed") this.#failure = happening.error.message;
     this.#recorder.happened(happening);
+    this.#follower?.happened(happening);
     if (happening.type === "card" && happening.event.type === "state") {
       const { state, reason } = happening.event;
       if (state === "booting" || state === "online") this.#failure = undefined;

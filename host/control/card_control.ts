@@ -8,6 +8,7 @@
 import type { ShutdownReason } from "../../protocol/mod.ts";
 import type { CardState } from "../cards/card.ts";
 import type { RestartPolicy } from "../cards/restart.ts";
+import type { ConsoleHub } from "../console/hub.ts";
 import type { CardInfo } from "../driver/card_info.ts";
 import type { ExecOptions } from "./exec.ts";
 
@@ -104,6 +105,8 @@ export interface CardStats {
 
 export interface CardControl {
   readonly name: string;
+  /** Where viewers of its console are seated; absent where it has none. */
+  readonly console?: ConsoleHub | undefined;
   status(): CardStatus;
   /** Undefined until a card process was probed. */
   info(): CardInfo | undefined;
