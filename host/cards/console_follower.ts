@@ -5,6 +5,7 @@
  * @module
  */
 import type { ConsoleHub } from "../console/hub.ts";
+import { logText } from "../driver/kernel_log.ts";
 import type { BootRecorder } from "./boot_recorder.ts";
 import type { CardHappening } from "./events.ts";
 
@@ -37,7 +38,8 @@ export class ConsoleFollower {
     }
     const silent = last.reason === "crashed" && last.kernelLog === undefined;
     if (running || !silent || last.number !== this.#boot) return;
-    const shown = new TextDecoder().decode(this.#console.bootTail(LAST_WORDS));
-    if (shown !== "") this.#recorder.setKernelLog(shown);
+    const text = logText(this.#console.bootTail(LAST_WORDS));
+    // One of the card's own that comes later takes its place.
+    if (text !== "") this.#recorder.happened({ type: "card", event: { type: "kernel_log", text } });
   }
 }

@@ -17,7 +17,7 @@ Deno.test("a card's console knows which boot it shows, and a crash keeps what it
   await crashed;
   assertEquals(
     bench.controlled.boots()[0]!.kernelLog,
-    "first boot\r\nKernel panic - not syncing\r\n",
+    "first boot\nKernel panic - not syncing\n",
   );
   await bench.controlled.waitFor(["ready"], AbortSignal.timeout(10_000));
   await bench.controlled.boot();
