@@ -13,6 +13,8 @@ export interface BlockBackend extends AsyncDisposable {
   readonly readOnly: boolean;
   /** Preferred I/O size in bytes: logical block size of the store, 512 or more. */
   readonly blockSize: number;
+  /** What requests wait for, while the store cannot serve them: a sentence's end. */
+  readonly waiting?: string | undefined;
   /** True: `read` is always done when it returns, so it may fill the outgoing batch itself. */
   readonly synchronous?: boolean;
   /** Returns undefined when done at once (a local file), else a promise. @throws {BackendError} */

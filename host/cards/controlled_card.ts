@@ -21,8 +21,8 @@ import type { HostDriver } from "../driver/host_driver.ts";
 import type { LifeState } from "../driver/states.ts";
 import { BootRecorder } from "./boot_recorder.ts";
 import type { Card, CardOptions, CardState } from "./card.ts";
-import { deviceNames, deviceStatus } from "./device_status.ts";
 import { ConsoleFollower } from "./console_follower.ts";
+import { deviceStatus } from "./device_status.ts";
 import type { CardHappening } from "./events.ts";
 import type { LifeStore } from "./life_store.ts";
 import { type Refused, why } from "./why.ts";
@@ -54,8 +54,6 @@ export class ControlledCard implements CardControl {
   readonly #hooks: ControlledCardHooks;
   readonly #recorder: BootRecorder;
   readonly #follower: ConsoleFollower | undefined;
-  /** By slot. */
-  readonly #names: readonly string[];
   /** ms since 1970; undefined while the connection is there, or there is no session. */
   #linkLost: number | undefined;
   /** Why the last boot or process could not be used. */
@@ -67,10 +65,9 @@ export class ControlledCard implements CardControl {
     this.#card = card;
     this.#options = options;
     this.#hooks = hooks;
-    this.#names = deviceNames(card.devices);
     this.#recorder = new BootRecorder({
       os: () => this.#os ?? "unknown",
-      deviceName: (slot) => this.#names[slot],
+      deviceName: (slot) => card.lent.list.find((lent) => lent.slot === slot)?.name,
       saved: hooks.store?.saved,
       onStep: hooks.onStep,
       onChange: (record) => {
@@ -121,9 +118,7 @@ export class ControlledCard implements CardControl {
       restart,
       ...optional("nextBoot", nextBoot),
       suspendedOs: card.ranBeforeSuspend,
-      devices: card.devices.map((device, slot) =>
-        deviceStatus(device, slot, this.#names[slot]!, driver?.device(slot))
-      ),
+      devices: card.lent.list.map((lent) => deviceStatus(lent, driver?.device(lent.slot))),
     };
   }
 
@@ -152,12 +147,12 @@ export class ControlledCard implements CardControl {
   }
 
   stats(): CardStats {
-    const { devices, driver, link } = this.#card;
+    const { lent, driver, link } = this.#card;
     return {
       link: link ? { ...link.counters } : {},
-      devices: Object.fromEntries(devices.map((device, slot) => [this.#names[slot]!, {
-        ...device.counters,
-      }])),
+      devices: Object.fromEntries(
+        lent.list.map(({ name, device }) => [name, { ...device.counters }]),
+      ),
       faults: { ...driver?.faults },
     };
   }

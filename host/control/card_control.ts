@@ -29,7 +29,7 @@ export interface DeviceStatus {
   /** Of a network. */
   readonly carrier?: boolean;
   readonly needsReset: boolean;
-  /** What its requests wait for, if its backend cannot serve them now: `for its server, for 12 s`. */
+  /** What its requests wait for, if its backend cannot serve them now: `waits for its server, gone for 12 s`. */
   readonly waiting?: string;
 }
 

@@ -9,7 +9,7 @@
 import { BackendError, DriverError, u8, viewOf, virtioBlock } from "../../protocol/mod.ts";
 import type { BlockBackend } from "../backends/types.ts";
 import type { DeviceSession, DeviceSlot, VirtioDevice } from "../driver/virtio_device.ts";
-import { BlockRequests, LIMITS } from "./block_requests.ts";
+import { type BlockCounters, BlockRequests, LIMITS } from "./block_requests.ts";
 import { until } from "./until.ts";
 
 const { CONFIG, FEATURE, ID_SIZE, SECTOR_SIZE } = virtioBlock;
@@ -39,6 +39,16 @@ export class BlockDevice implements VirtioDevice {
   readonly #blockSize: number;
   readonly #id: Uint8Array;
   readonly #onError: (error: BackendError) => void;
+  readonly #counters: BlockCounters = {
+    reads: 0,
+    readBytes: 0,
+    writes: 0,
+    writtenBytes: 0,
+    flushes: 0,
+    ranges: 0,
+    errors: 0,
+    unsupported: 0,
+  };
   #slot: DeviceSlot | undefined;
   #session: DeviceSession | undefined;
   #requests: BlockRequests | undefined;
@@ -57,6 +67,12 @@ export class BlockDevice implements VirtioDevice {
 
   get name(): string {
     return `block ${this.#backend.name}`;
+  }
+  get counters(): Readonly<Record<string, number>> {
+    return { ...this.#counters };
+  }
+  get waiting(): string | undefined {
+    return this.#backend.waiting;
   }
   /** Bytes. */
   get size(): number {
@@ -176,6 +192,7 @@ export class BlockDevice implements VirtioDevice {
       id: this.#id,
       writethrough: () => !this.#cached(),
       onError: this.#onError,
+      counters: this.#counters,
     });
     if (this.#swapping) void this.#requests.hold();
     this.#requests.kick();

@@ -40,6 +40,20 @@ const MAX_DATA = LIMITS.segments * LIMITS.segmentBytes;
 /** Bytes of requests that wait for the backend or the link, above which no further chain is taken. */
 const MAX_BYTES_IN_FLIGHT = 32 * 1024 * 1024;
 
+/** Running totals; bytes are those asked for. */
+export interface BlockCounters {
+  reads: number;
+  readBytes: number;
+  writes: number;
+  writtenBytes: number;
+  flushes: number;
+  /** DISCARD and WRITE_ZEROES. */
+  ranges: number;
+  /** Answered with IOERR, and with UNSUPP. */
+  errors: number;
+  unsupported: number;
+}
+
 /** What the requests need of their device. */
 export interface BlockRequestsOptions {
   readonly backend: BlockBackend;
@@ -48,6 +62,8 @@ export interface BlockRequestsOptions {
   /** Whether a write must be on stable storage before it is acknowledged; may change at any time. */
   readonly writethrough: () => boolean;
   readonly onError: (error: BackendError) => void;
+  /** The device's. */
+  readonly counters: BlockCounters;
 }
 
 type Done = void | Promise<void>;
@@ -64,6 +80,7 @@ class Refused extends Error {
 export class BlockRequests {
   #backend: BlockBackend;
   readonly #options: BlockRequestsOptions;
+  readonly #counters: BlockCounters;
   readonly #session: DeviceSession;
   readonly #queue: DeviceQueue;
   readonly #pump: ChainPump;
@@ -80,6 +97,7 @@ export class BlockRequests {
   constructor(session: DeviceSession, queue: DeviceQueue, options: BlockRequestsOptions) {
     this.#backend = options.backend;
     this.#options = options;
+    this.#counters = options.counters;
     this.#session = session;
     this.#queue = queue;
     this.#pump = new ChainPump(session, queue, (chain) => this.#take(chain));
@@ -173,6 +191,7 @@ export class BlockRequests {
       case REQUEST_TYPE.OUT:
         return this.#write(sector, data);
       case REQUEST_TYPE.FLUSH:
+        this.#counters.flushes++;
         return this.#flush.flush();
       case REQUEST_TYPE.DISCARD:
       case REQUEST_TYPE.WRITE_ZEROES:
@@ -183,6 +202,8 @@ export class BlockRequests {
   }
 
   #write(sector: number, data: Uint8Array): Done {
+    this.#counters.writes++;
+    this.#counters.writtenBytes += data.length;
     if (this.#backend.readOnly) throw new Refused(STATUS.IOERR);
     this.#check(sector, data.length);
     return this.#stable(this.#backend.write(sector, data, this.#session.signal));
@@ -195,6 +216,7 @@ export class BlockRequests {
   }
 
   #ranges(type: number, data: Uint8Array): Done {
+    this.#counters.ranges++;
     const { FEATURE } = virtioBlock;
     const zeroes = type === REQUEST_TYPE.WRITE_ZEROES;
     const feature = zeroes ? FEATURE.WRITE_ZEROES : FEATURE.DISCARD;
@@ -241,6 +263,8 @@ export class BlockRequests {
 
   #read(chain: DescriptorChain, sector: number): void {
     const length = chain.writableLength - 1;
+    this.#counters.reads++;
+    this.#counters.readBytes += length;
     try {
       this.#check(sector, length);
     } catch (error) {
@@ -257,6 +281,7 @@ export class BlockRequests {
     reading.length = length;
     reading.status = STATUS.OK;
     this.#queue.writeWith(chain, 0, length + 1, this.#fill);
+    if (reading.status !== STATUS.OK) this.#counters.errors++;
     this.#pump.give(chain, reading.status === STATUS.OK ? length + 1 : 0);
   }
 
@@ -352,6 +377,8 @@ export class BlockRequests {
 
   /** @param data device-writable bytes stored before the status; the used length counts from the start */
   #complete(chain: DescriptorChain, status: virtioBlock.Status, data: number): void {
+    if (status === STATUS.IOERR) this.#counters.errors++;
+    else if (status === STATUS.UNSUPP) this.#counters.unsupported++;
     this.#status[0] = status;
     const at = chain.writableLength - 1;
     this.#queue.write(chain, at, this.#status);

@@ -87,6 +87,16 @@ export class ConsoleDevice implements VirtioDevice {
     });
   }
 
+  /** Of all ports. */
+  get counters(): Readonly<Record<"inputBytes" | "outputBytes", number>> {
+    const counters = { inputBytes: 0, outputBytes: 0 };
+    for (const { port } of this.#ports) {
+      counters.inputBytes += port.inputBytes;
+      counters.outputBytes += port.outputBytes;
+    }
+    return counters;
+  }
+
   config(): Uint8Array {
     const size = this.#ports[0]!.size;
     const bytes = new Uint8Array(CONFIG.size);

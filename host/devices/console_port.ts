@@ -34,6 +34,9 @@ export class ConsolePort {
   /** A write that the backend has not finished; outlives a session. */
   #busy = false;
   #emergency: number[] = [];
+  /** Bytes that the card was given, and bytes that it wrote. */
+  inputBytes = 0;
+  outputBytes = 0;
 
   constructor(backend: ConsoleBackend, onError: (error: unknown) => void) {
     this.backend = backend;
@@ -114,6 +117,7 @@ export class ConsolePort {
       receive.push(chain, piece.length);
       taken += piece.length;
     }
+    this.inputBytes += taken;
     if (taken > 0) receive.publish();
     return taken;
   }
@@ -146,6 +150,7 @@ export class ConsolePort {
         `Cannot write ${chain.readableLength} bytes to a port: at most ${MAX_OUTPUT}`,
       );
     }
+    this.outputBytes += chain.readableLength;
     const bytes = queue.fetch(chain, session.signal);
     const done = bytes instanceof Uint8Array ? this.#write(bytes.slice()) : this.#hold(
       bytes.then((fetched) => this.backend.write(fetched), (cause) => pump.fail(cause)),

@@ -14,7 +14,7 @@ import { MAX_COMMAND, NetControl } from "./net_control.ts";
 import { NetReceive } from "./net_receive.ts";
 import { MAX_TRANSMIT, NetTransmit } from "./net_transmit.ts";
 
-const { CONFIG, FEATURE, QUEUE, STATUS_LINK_UP } = virtioNet;
+const { CONFIG, FEATURE, HEADER, QUEUE, STATUS_LINK_UP } = virtioNet;
 
 const CHECKSUM = FEATURE.CSUM | FEATURE.GUEST_CSUM;
 const SEGMENTATION = FEATURE.HOST_TSO4 | FEATURE.HOST_TSO6 | FEATURE.HOST_ECN |
@@ -50,6 +50,11 @@ export class NetDevice implements VirtioDevice {
   #cable = true;
   #slot: DeviceSlot | undefined;
   #running: Running | undefined;
+  #sent = 0;
+  #sentBytes = 0;
+  /** Of the sessions that are over. */
+  #received = 0;
+  #receivedBytes = 0;
   #dropped = 0;
   #refused = 0;
 
@@ -70,9 +75,18 @@ export class NetDevice implements VirtioDevice {
     this.#mac = backend.mac.slice();
   }
 
-  /** Frames that could not be given to a running driver, or met a pulled cable; and frames of the driver's with a wrong header. */
-  get counters(): { readonly dropped: number; readonly refused: number } {
+  /**
+   * Frames and their bytes without headers, `sent` and `received` as the driver sees it; `dropped` could not be given to
+   * a running driver, or met a pulled cable; `refused` had a wrong header of the driver's.
+   */
+  get counters(): Readonly<
+    Record<"sent" | "sentBytes" | "received" | "receivedBytes" | "dropped" | "refused", number>
+  > {
     return {
+      sent: this.#sent,
+      sentBytes: this.#sentBytes,
+      received: this.#received + (this.#running?.receive.received ?? 0),
+      receivedBytes: this.#receivedBytes + (this.#running?.receive.receivedBytes ?? 0),
       dropped: this.#dropped + (this.#running?.receive.dropped ?? 0),
       refused: this.#refused + (this.#running?.transmit.refused ?? 0),
     };
@@ -166,6 +180,8 @@ export class NetDevice implements VirtioDevice {
     running.receive.stop();
     running.transmit.stop();
     running.control?.stop();
+    this.#received += running.receive.received;
+    this.#receivedBytes += running.receive.receivedBytes;
     this.#dropped += running.receive.dropped;
     this.#refused += running.transmit.refused;
     this.#running = undefined;
@@ -188,8 +204,13 @@ export class NetDevice implements VirtioDevice {
   }
 
   #send(frame: Uint8Array): boolean {
-    if (this.#cable) return this.#backend.send(frame);
-    this.#dropped++;
+    if (!this.#cable) {
+      this.#dropped++;
+      return true;
+    }
+    if (!this.#backend.send(frame)) return false;
+    this.#sent++;
+    this.#sentBytes += frame.length - HEADER.size;
     return true;
   }
 

@@ -44,7 +44,9 @@ export class NetReceive {
   #frame: Uint8Array = new Uint8Array(0);
   #from = 0;
   readonly #count = new Uint8Array(2);
-  /** Frames that this driver could not be given. */
+  /** Frames that this driver was given, their bytes without headers, and those that it could not be given. */
+  received = 0;
+  receivedBytes = 0;
   dropped = 0;
 
   /**
@@ -195,6 +197,8 @@ export class NetReceive {
       this.#room -= chain.writableLength;
     }
     this.#buffers.splice(0, count);
+    this.received++;
+    this.receivedBytes += frame.length - HEADER.size;
     this.#unpublished = true;
     this.#lacksBuffers = false;
   }

@@ -100,6 +100,8 @@ export interface VirtioDevice extends AsyncDisposable {
   readonly pushLimits: readonly number[];
   /** Running totals since the device was made, by name; for people and metrics. */
   readonly counters?: Readonly<Record<string, number>>;
+  /** What its requests wait for, if its backend cannot serve them now: a sentence's end. */
+  readonly waiting?: string | undefined;
   /** Current device configuration space, at most 256 bytes. */
   config(): Uint8Array;
   /** Called once, when it is given a slot. */

@@ -47,6 +47,22 @@ Deno.test("NbdBackend asks again, in order, what was not answered, on each new c
   );
 });
 
+Deno.test("NbdBackend says that its server is gone, and for how long, until it is back", async () => {
+  await using server = new FakeNbdServer();
+  const { peer, disk, reports } = await start(server);
+  await using _disk = disk;
+  assertEquals(disk.waiting, undefined);
+  peer.close();
+  while (reports.length === 0) await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(disk.waiting, "waits for its server, which is gone for 0 s");
+  const next = await server.welcome();
+  const flushing = disk.flush(signal);
+  await next.read(28);
+  assertEquals(disk.waiting, undefined);
+  await next.send("67446698 00000000 0000000000000001");
+  await flushing;
+});
+
 Deno.test("NbdBackend starts a read anew when half of it had come", async () => {
   await using server = new FakeNbdServer();
   const { peer, disk } = await start(server);
@@ -83,8 +99,10 @@ Deno.test("NbdBackend says once that its server is silent, and waits", async () 
   assertEquals(heard(), [silent]);
   await clock.tick(600_000);
   assertEquals(heard(), [silent]);
+  assertEquals(disk.waiting, "waits for its server, which answers nothing");
   await peer.send("67446698 00000000 0000000000000001");
   await flushing;
+  assertEquals(disk.waiting, undefined);
   // The next silence is another one.
   const again = disk.flush(signal);
   await peer.read(28);
@@ -136,6 +154,7 @@ for (
     await assertRejects(() => disk.flush(signal), BackendError, sentence);
     await (await server.welcome(other)).end();
     assertEquals(reports.slice(1), [sentence]);
+    assertEquals(disk.waiting, `cannot be served: ${sentence}`);
     // As it was. Until the handshake's end has reached the client it refuses still, and uses no cookie.
     const third = await server.welcome();
     const served = (async () => {

@@ -461,3 +461,30 @@ Deno.test("BlockDevice serves a deep queue in turns, one publish each", async ()
   assertEquals(driver.queue.publishes, 2);
   assertGreater(driver.queue.used.length, 99);
 });
+
+Deno.test("BlockDevice counts requests, their bytes, and how many failed, over resets too", async () => {
+  let broken = false;
+  const backend = fault(disk(), () => broken ? new Error("no") : undefined);
+  await using driver = new BlockDriver({ backend });
+  await driver.read(0, 1024).used;
+  await driver.write(2, pattern(512)).used;
+  await driver.flush().used;
+  await driver.discard({ sector: 0, num_sectors: 8 }).used;
+  await driver.request(99, 0).used;
+  await driver.restart();
+  // Behind the end, and of a store that fails.
+  await driver.read(SECTORS, 512).used;
+  broken = true;
+  await driver.read(0, 512).used;
+  await driver.write(0, pattern(512)).used;
+  assertEquals(driver.device.counters, {
+    reads: 3,
+    readBytes: 2048,
+    writes: 2,
+    writtenBytes: 1024,
+    flushes: 1,
+    ranges: 1,
+    errors: 3,
+    unsupported: 1,
+  });
+});

@@ -517,3 +517,14 @@ Deno.test("ConsoleDevice fails without its queues, and closes all its backends",
   }
   assertEquals(terminals.map(({ closed }) => closed), [1, 1]);
 });
+
+Deno.test("ConsoleDevice counts the bytes of all its ports, both ways", async () => {
+  const [one, two] = [new Terminal(), new Terminal()];
+  await using console = new Console([{ backend: one }, { backend: two, name: "log" }]);
+  await console.output(1, "hello").used;
+  await console.output(5, "log").used;
+  console.say(0, 0, 0, 0, 6, 0, 1, 0);
+  console.buffers(0, 1, 4);
+  one.type("typed");
+  assertEquals(console.device.counters, { inputBytes: 4, outputBytes: 8 });
+});

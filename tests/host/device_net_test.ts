@@ -573,3 +573,19 @@ Deno.test("NetDevice whose cable is pulled lets no frame wait", async () => {
   await waiting.used;
   assertEquals([net.wire.kept, net.wire.sent.length, net.device.counters.dropped], [0, 0, 2]);
 });
+
+Deno.test("NetDevice counts frames both ways and their bytes, over resets too", async () => {
+  await using net = new Net();
+  net.buffers(2000, 2000);
+  net.wire.offer(frame(60), frame(1000));
+  await net.transmit(frame(100)).used;
+  await net.device.stop();
+  assertEquals(net.device.counters, {
+    sent: 1,
+    sentBytes: 100,
+    received: 2,
+    receivedBytes: 1060,
+    dropped: 0,
+    refused: 0,
+  });
+});

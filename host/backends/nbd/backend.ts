@@ -89,6 +89,10 @@ export class NbdBackend implements BlockBackend {
     }
   }
 
+  get waiting(): string | undefined {
+    return this.#client.waiting;
+  }
+
   read(sector: number, into: Uint8Array, signal: AbortSignal): Promise<void> {
     return this.#transfer(COMMAND.READ, sector, into, signal);
   }

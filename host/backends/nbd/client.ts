@@ -50,6 +50,8 @@ export class NbdClient implements AsyncDisposable {
   /** Requests given up that the server has and has not answered, and those of them that change the disk. */
   #orphans = 0;
   #barriers = 0;
+  /** When the connection was lost, ms of `performance.now`. */
+  #lostAt = 0;
   /** Of a connection that is lost something has been said already. */
   readonly #silence = new SilenceWatch(
     () => this.#connection !== undefined && this.#pending.size > 0,
@@ -90,6 +92,17 @@ export class NbdClient implements AsyncDisposable {
     this.#silence.asked();
     if (this.#mayAsk) this.#connection?.send(request);
     return request.answer;
+  }
+
+  /** What requests wait for, if the server serves none now: a sentence's end. */
+  get waiting(): string | undefined {
+    if (this.#unusable !== undefined) return `cannot be served: ${this.#unusable.message}`;
+    if (this.#connection !== undefined) {
+      const silent = this.#silence.told && this.#pending.size > 0;
+      return silent ? "waits for its server, which answers nothing" : undefined;
+    }
+    const seconds = Math.round((performance.now() - this.#lostAt) / 1000);
+    return `waits for its server, which is gone for ${seconds} s`;
   }
 
   get #mayAsk(): boolean {
@@ -136,6 +149,7 @@ export class NbdClient implements AsyncDisposable {
 
   #lost(error: unknown): void {
     this.#connection = undefined;
+    this.#lostAt = performance.now();
     if (this.#answered) this.#delay = FIRST_DELAY;
     this.#answered = false;
     this.#orphans = this.#barriers = 0;

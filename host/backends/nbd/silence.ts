@@ -25,6 +25,11 @@ export class SilenceWatch implements Disposable {
     this.#tell = tell;
   }
 
+  /** The silence that was told of last goes on. */
+  get told(): boolean {
+    return this.#told;
+  }
+
   asked(): void {
     if (this.#timer === undefined) this.#start();
   }
