@@ -6,7 +6,7 @@
 import { EventLimit } from "../../protocol/mod.ts";
 import { cachedCardImage } from "../../scripts/cli/mod.ts";
 import type { Hubs } from "../backends/hub/hubs.ts";
-import type { CardOptions } from "../cards/card.ts";
+import type { ControlledCardOptions } from "../cards/controlled_card.ts";
 import { addressOf, numberOf } from "../config/card_network.ts";
 import type { CardConfig, HostConfig } from "../config/schema.ts";
 import { parseDuration, shortened } from "../config/values.ts";
@@ -20,7 +20,7 @@ import type { BootImages } from "../driver/boot_image.ts";
 const REPORTS_A_SECOND = 20;
 
 export interface Lent extends AsyncDisposable {
-  readonly options: CardOptions;
+  readonly options: ControlledCardOptions;
   readonly exec: ExecChannel;
   /** Consoles that somebody must find. */
   readonly consoles: readonly string[];
@@ -59,6 +59,7 @@ export async function lend(
       hubs,
       configureTap: Deno.uid() === 0,
       insecure: config.insecure,
+      ...(config.state !== undefined && { consoleLogs: `${config.state}/${name}` }),
     }, {
       detach,
       report: (error) => {
@@ -69,16 +70,20 @@ export async function lend(
   );
   const { kernel, initrd, cmdline } = card;
   const images = await imagesOf(card.os, { kernel, initrd, cmdline, name, address });
-  const options = { ...policyOf(name, card), devices, images };
+  const options = { ...policyOf(name, card), devices, images, exec };
   const kept = opening.move();
   return { options, exec, consoles, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /** What a card is without anything that had to be opened. */
-export function policyOf(name: string, card: CardConfig): Omit<CardOptions, "devices" | "images"> {
-  const { autoboot, restart, lossTimeout, identity } = card;
+export function policyOf(
+  name: string,
+  card: CardConfig,
+): Omit<ControlledCardOptions, "devices" | "images"> {
+  const { os, autoboot, restart, lossTimeout, identity } = card;
   return {
     name,
+    os,
     autoboot,
     restart,
     identity: identity && shortened(identity),

@@ -25,14 +25,17 @@ import {
   requirePaired,
   trusts,
   usesTls,
+  VERSION,
 } from "../../scripts/cli/mod.ts";
-import type { Card, CardOptions } from "../cards/card.ts";
+import type { Card } from "../cards/card.ts";
+import type { ControlledCardOptions } from "../cards/controlled_card.ts";
+import { ControlledHost } from "../cards/controlled_host.ts";
 import type { HostConfig } from "../config/schema.ts";
 import { RefusalLog } from "../control/refusals.ts";
 import { lineOf } from "../control/report.ts";
 import { shutDown } from "../control/shut_down.ts";
 import { BootError } from "../driver/boot_error.ts";
-import { Host, type HostEvent } from "../host.ts";
+import type { Host, HostEvent } from "../host.ts";
 import { execute } from "./exec.ts";
 import { Leaving } from "./leaving.ts";
 import { lend, type Lent, policyOf } from "./lend.ts";
@@ -65,13 +68,14 @@ export async function serve(options: ServeOptions): Promise<number> {
   });
   await using lent = new AsyncDisposableStack();
   const cards = new Map<string, Lent>();
-  const offered: CardOptions[] = [];
+  const offered: ControlledCardOptions[] = [];
   for (const name of Object.keys(config.cards)) {
     const say = voice.of(name);
     try {
       const one = await lend(config, name, hubs, { detach: () => leaving.leave(EXIT.ok), say });
       cards.set(name, lent.use(one));
-      offered.push(one.options);
+      // A command of this command line has the channel to itself, and what becomes of it is decided here.
+      offered.push(options.exec === undefined ? one.options : { ...one.options, exec: undefined });
     } catch (error) {
       if (!daemon || !isResource(error)) throw error;
       const fault = error.message;
@@ -92,12 +96,15 @@ export async function serve(options: ServeOptions): Promise<number> {
   let ending = false;
   /** Of cards that cannot be heard any more. */
   const unheard = new Map<string, AbortController>();
-  await using host = new Host({
+  await using control = new ControlledHost({
+    version: VERSION,
     listener,
     cards: offered,
+    state: config.state,
     onEvent,
     ...(identity && { identity: shortIdentity(identity.fingerprint) }),
   });
+  const { host } = control;
   announce(host.address);
   if (options.exec !== undefined) {
     const [only] = cards.values();
@@ -147,12 +154,11 @@ export async function serve(options: ServeOptions): Promise<number> {
     if (terminal && isState(event, "online")) voice.raw = Deno.stdin.isTerminal();
     // A peer that is no card was sent away; the card may still come.
     const failed = event.type === "failed" && !(event.error instanceof ProtocolError);
-    if (event.type === "stopped" || failed) {
-      cards.get(card)?.exec.fail(
-        new BackendError("Cannot run command: the card OS has stopped"),
-      );
-    }
     if (daemon) return;
+    if (event.type === "stopped" || failed) {
+      const error = new BackendError("Cannot run command: the card OS has stopped");
+      cards.get(card)?.exec.fail(error);
+    }
     if (failed) {
       leaving.fail(new CommandError(EXIT.boot, event.error.message, { cause: event.error }));
     }

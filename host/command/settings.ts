@@ -36,7 +36,19 @@ export async function settings(options: Options): Promise<HostConfig> {
       "Cannot use --exec with --config: that host serves its cards and runs no command of its own",
     );
   }
-  return ofCommandLine(options, await loadConfig(options.config));
+  const config = await loadConfig(options.config);
+  return ofCommandLine(options, { ...config, state: config.state ?? stateFolder() });
+}
+
+/** The user's own: `$XDG_STATE_HOME/knightsbridge` or `~/.local/state/knightsbridge`. @throws {CommandError} */
+function stateFolder(): string {
+  const home = Deno.env.get("HOME");
+  const base = Deno.env.get("XDG_STATE_HOME") || (home && `${home}/.local/state`);
+  if (base) return `${base}/knightsbridge`;
+  throw new CommandError(
+    EXIT.resource,
+    'Cannot find a folder for the state of the cards: set HOME or XDG_STATE_HOME, or "state" in the configuration',
+  );
 }
 
 function ofCommandLine(options: Options, config: HostConfig): HostConfig {

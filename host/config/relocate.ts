@@ -31,5 +31,11 @@ export function relocate(config: HostConfig, folder: string): HostConfig {
     disks: card.disks.map(disk),
     console: card.console.map(console),
   }]);
-  return { ...config, identity: file(config.identity), cards: Object.fromEntries(cards) };
+  const { identity, state } = config;
+  return {
+    ...config,
+    identity: file(identity),
+    state: file(state),
+    cards: Object.fromEntries(cards),
+  };
 }

@@ -91,6 +91,10 @@ export const HOST_CONFIG = z.strictObject({
   identity: z.string().min(1).optional().describe(
     "Folder with this host's key and its list of paired cards; by default the user's own.",
   ),
+  state: z.string().min(1).optional().describe(
+    "Folder for what outlives the host: the cards' boots and console logs, and what was suspended; by default " +
+      "$XDG_STATE_HOME/knightsbridge.",
+  ),
   networks: z.record(name, NETWORK).default({}).describe(
     'Hubs by name: cards with "net": "hub:NAME" reach each other.',
   ),

@@ -36,3 +36,4 @@ export { megabytes, withProgress } from "./progress.ts";
 export { INSECURE, requirePaired, SECURITY_OPTIONS, usesTls } from "./security.ts";
 export { spawnTask } from "./tasks.ts";
 export { tell } from "./tell.ts";
+export { VERSION } from "./version.ts";

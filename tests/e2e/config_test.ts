@@ -6,6 +6,7 @@ import { LabProcess } from "../support/lab_process.ts";
 
 const BENCH = `{
   "listen": "127.0.0.1:0",
+  "state": "state",
   "networks": { "lab": {} },
   "cards": {
     // Cannot be had: stands aside.
@@ -54,6 +55,8 @@ Deno.test("host --config serves its cards, which ping each other; one without it
   await host.type("uname\r");
   await host.output(/knightsbridge-diag/);
   assertEquals(first.lines.filter((line) => /goodbye/.test(line)), []);
+  const kept = await Array.fromAsync(Deno.readDir(`${folder.path}/state`), ({ name }) => name);
+  assertEquals(kept.toSorted(), ["mic0", "mic1", "mic2"]);
 });
 
 for (
