@@ -1,7 +1,8 @@
 /**
- * Console backend that waits for a client on a UNIX or TCP socket (`nc -U PATH`, `socat -,raw,echo=0 UNIX:PATH`). One
- * client at a time: a second one is told so and let go. What the card prints while there is none is kept, the last
- * 64 KiB, and given to the next; a client too slow to follow loses output and sees where (`output_backlog.ts`).
+ * Console backend that waits for clients on a UNIX or TCP socket (`nc -U PATH`, `socat -,raw,echo=0 UNIX:PATH`). All see
+ * the same, and any may type. What the card prints while there is none is kept, the last 64 KiB, and given to the next;
+ * a client too slow to follow loses output and sees where (`output_backlog.ts`). The card waits for the one who typed
+ * last, if for any.
  *
  * There is no password: a UNIX socket is open to its owner only, and a TCP socket beyond loopback is refused unless
  * the caller insists.
@@ -12,12 +13,17 @@
  */
 import { BackendError, isLoopback, pause } from "../../protocol/mod.ts";
 import { OutputBacklog } from "./output_backlog.ts";
-import { InputGate } from "./_input_gate.ts";
+import { SocketClient } from "./_socket_client.ts";
 import { unixListener } from "./_unix_listener.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
 
-const BUSY = new TextEncoder().encode("[knightsbridge: this console is in use]\r\n");
-const CHUNK = 16 * 1024;
+/** At once; each has its own backlog. */
+const MAX_CLIENTS = 16;
+const FULL = new TextEncoder().encode(
+  `[knightsbridge: this console has ${MAX_CLIENTS} clients already]\r\n`,
+);
+/** Bytes taken at once of what no client has seen. */
+const TAKE = 16 * 1024;
 /** Time before accepting is tried again after it failed, ms. */
 const ACCEPT_DELAY = 1_000;
 
@@ -39,13 +45,14 @@ export class ListenerBackend implements ConsoleBackend {
   /** The address, with the port that was really taken. */
   readonly address: ConsoleAddress;
   readonly #listener: Deno.Listener;
-  readonly #gate = new InputGate();
-  readonly #backlog = new OutputBacklog(() => this.#wake());
-  #client: Deno.Conn | undefined;
-  #serving: Promise<void> = Promise.resolve();
+  /** What was shown while there was no client. */
+  readonly #unseen = new OutputBacklog(() => {});
+  readonly #clients: SocketClient[] = [];
+  readonly #serving = new Set<Promise<void>>();
+  #typist: SocketClient | undefined;
+  #paced = true;
+  #events: ConsoleEvents | undefined;
   #accepting: Promise<void> = Promise.resolve();
-  #wake: () => void = () => {};
-  #hangUp: () => void = () => {};
   readonly #closing = new AbortController();
 
   private constructor(listener: Deno.Listener, address: ConsoleAddress) {
@@ -90,27 +97,35 @@ export class ListenerBackend implements ConsoleBackend {
   }
 
   write(bytes: Uint8Array): void | Promise<void> {
-    if (!this.#closing.signal.aborted) return this.#backlog.write(bytes);
+    if (this.#closing.signal.aborted) return;
+    if (this.#clients.length === 0) return this.#unseen.write(bytes);
+    let wait: void | Promise<void> = undefined;
+    for (const client of this.#clients) {
+      const done = client.write(bytes);
+      if (client === this.#typist) wait = done;
+    }
+    return wait;
   }
 
   open(events: ConsoleEvents): void {
-    this.#gate.open(events);
+    this.#events = events;
     this.#accepting = this.#accept();
   }
 
   resume(): void {
-    this.#gate.resume();
+    for (const client of this.#clients) client.resume();
   }
 
   paced(on: boolean): void {
-    this.#backlog.paced = on;
+    this.#paced = on;
+    this.#typed(this.#typist);
   }
 
   async #accept(): Promise<void> {
     for (;;) {
-      let client: Deno.Conn;
+      let conn: Deno.Conn;
       try {
-        client = await this.#listener.accept();
+        conn = await this.#listener.accept();
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         // A client that left before its turn, or no descriptor free now, which would come again at once and spin.
@@ -120,72 +135,57 @@ export class ListenerBackend implements ConsoleBackend {
         continue;
       }
       // Or else the kernel keeps an echo back until the one before is acknowledged: 40 ms a key.
-      if (client.localAddr.transport === "tcp") (client as Deno.TcpConn).setNoDelay(true);
-      if (this.#client === undefined) {
-        this.#client = client;
-        this.#serving = this.#serve(client);
+      if (conn.localAddr.transport === "tcp") (conn as Deno.TcpConn).setNoDelay(true);
+      if (this.#clients.length < MAX_CLIENTS) {
+        void this.#serve(conn);
       } else {
-        await client.write(BUSY).catch(() => {});
-        client.close();
+        await conn.write(FULL).catch(() => {});
+        conn.close();
       }
     }
   }
 
   /** One client, until either side of it ends. */
-  async #serve(client: Deno.Conn): Promise<void> {
-    let connected = true;
-    const hangUp = () => {
-      if (!connected) return;
-      connected = false;
-      client.close();
-      this.#gate.drop();
-      this.#wake();
-    };
-    this.#hangUp = hangUp;
-    this.#backlog.attach();
-    await Promise.all([
-      this.#input(client).then(hangUp),
-      this.#output(client, () => connected).then(hangUp),
-    ]);
-    this.#backlog.detach();
-    this.#client = undefined;
+  async #serve(conn: Deno.Conn): Promise<void> {
+    const { promise: served, resolve: end } = Promise.withResolvers<void>();
+    this.#serving.add(served);
+    const client: SocketClient = new SocketClient(conn, (bytes) => {
+      this.#typed(client);
+      return this.#events?.input(bytes) ?? 0;
+    });
+    if (this.#clients.length === 0) this.#giveUnseen(client);
+    this.#clients.push(client);
+    this.#typed(this.#typist ?? client);
+    await client.ended;
+    this.#clients.splice(this.#clients.indexOf(client), 1);
+    if (this.#typist === client) this.#typed(this.#clients[0]);
+    this.#serving.delete(served);
+    end();
   }
 
-  async #input(client: Deno.Conn): Promise<void> {
-    const buffer = new Uint8Array(4096);
-    try {
-      for (;;) {
-        const count = await client.read(buffer);
-        if (count === null) return;
-        await this.#gate.offer(buffer.subarray(0, count));
-      }
-    } catch {
-      // Reset by the client, or closed by us.
+  #giveUnseen(client: SocketClient): void {
+    this.#unseen.attach();
+    const chunk = new Uint8Array(TAKE);
+    for (let count = this.#unseen.take(chunk); count > 0; count = this.#unseen.take(chunk)) {
+      void client.write(chunk.subarray(0, count));
     }
+    this.#unseen.detach();
   }
 
-  async #output(client: Deno.Conn, connected: () => boolean): Promise<void> {
-    const chunk = new Uint8Array(CHUNK);
-    try {
-      while (connected()) {
-        const count = this.#backlog.take(chunk);
-        if (count === 0) await new Promise<void>((resolve) => this.#wake = resolve);
-        for (let at = 0; at < count;) at += await client.write(chunk.subarray(at, count));
-      }
-    } catch {
-      // Reset by the client, or closed by us.
-    }
+  /** Who typed last is the one that the card waits for. */
+  #typed(client: SocketClient | undefined): void {
+    this.#typist = client;
+    for (const each of this.#clients) each.paced = this.#paced && each === client;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     this.#listener.close();
-    this.#gate[Symbol.dispose]();
-    this.#hangUp();
-    this.#backlog[Symbol.dispose]();
+    for (const client of this.#clients) client.hangUp();
+    this.#unseen[Symbol.dispose]();
     await this.#accepting;
-    await this.#serving;
+    await Promise.all(this.#serving);
   }
 }
 

@@ -50,16 +50,54 @@ Deno.test("ListenerBackend gives a new client what was printed without one", asy
   assertEquals(await screen(client, (text) => text.length >= 9), "booting\r\n");
 });
 
-Deno.test("ListenerBackend tells a second client that the console is in use", async () => {
+Deno.test("ListenerBackend shows every client the same, and hears each of them", async () => {
   await using listener = await ListenerBackend.open(LOOPBACK);
   const probe = new ConsoleProbe(listener);
   using first = await connect(listener);
-  await first.write(bytesOf("1"));
-  await probe.until(() => probe.text === "1");
   using second = await connect(listener);
-  assertEquals(await screen(second, whole), "[knightsbridge: this console is in use]\r\n");
-  await first.write(bytesOf("2"));
-  await probe.until(() => probe.text === "12");
+  for (const [client, all] of [[first, "1"], [second, "12"], [first, "121"]] as const) {
+    await client.write(bytesOf(all.slice(-1)));
+    await probe.until(() => probe.text === all);
+  }
+  listener.write(bytesOf("both\r\n"));
+  for (const client of [first, second]) {
+    assertEquals(await screen(client, (text) => text.length >= 6), "both\r\n");
+  }
+});
+
+Deno.test("ListenerBackend waits for the client who typed last, and for no other", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  using asleep = await connect(listener);
+  await asleep.write(bytesOf("z"));
+  await probe.until(() => probe.text === "z");
+  using awake = await connect(listener);
+  await awake.write(bytesOf("a"));
+  await probe.until(() => probe.text === "za");
+  const text = "0123456789".repeat(2_000_000);
+  const seen = screen(awake, (text) => text.length >= 20_000_000);
+  await listener.write(bytesOf(text));
+  listener.write(bytesOf("end"));
+  assert(await seen === text || await seen === text + "end");
+  const left = await screen(asleep, (text) => text.endsWith("end"));
+  const lost = Number(/\[knightsbridge: (\d+) bytes lost\]/.exec(left)?.[1]);
+  assert(lost > 0 && left.length < text.length);
+});
+
+Deno.test("ListenerBackend tells a client for whom there is no room", async () => {
+  await using listener = await ListenerBackend.open(LOOPBACK);
+  const probe = new ConsoleProbe(listener);
+  const clients: Deno.Conn[] = [];
+  for (let i = 1; i <= 16; i++) {
+    const client = await connect(listener);
+    clients.push(client);
+    await client.write(bytesOf("x"));
+    await probe.until(() => probe.text.length === i);
+  }
+  using oneMore = await connect(listener);
+  const told = await screen(oneMore, whole);
+  assertEquals(told, "[knightsbridge: this console has 16 clients already]\r\n");
+  for (const client of clients) client.close();
 });
 
 Deno.test("ListenerBackend serves the next client after one has left", async () => {
