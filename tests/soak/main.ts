@@ -6,6 +6,7 @@
  * @module
  */
 import { CommandError, EXIT, parseOptions, runMain, wholeNumber } from "../../scripts/cli/mod.ts";
+import { boots } from "./boots.ts";
 import { chains } from "./chains.ts";
 import { crashConsistency } from "./crash_consistency.ts";
 import { cutEverywhere } from "./cut_everywhere.ts";
@@ -15,6 +16,7 @@ import { killAndVerifySoak } from "./kill_and_verify.ts";
 import type { Soak } from "./types.ts";
 
 const SOAKS: Readonly<Record<string, Soak>> = {
+  boots,
   chains,
   "crash-consistency": crashConsistency,
   "cut-everywhere": cutEverywhere,
