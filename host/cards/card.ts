@@ -27,6 +27,7 @@ import type { BootImages } from "../driver/boot_image.ts";
 import { Condition, WaitTimeout } from "../driver/condition.ts";
 import type { CardEvent } from "../driver/events.ts";
 import type { HostDriver } from "../driver/host_driver.ts";
+import type { QueueCounters } from "../driver/queue_counters.ts";
 import { RootPort } from "../driver/root_port.ts";
 import type { LifeState } from "../driver/states.ts";
 import type { VirtioDevice } from "../driver/virtio_device.ts";
@@ -165,6 +166,10 @@ export class Card implements AsyncDisposable {
   }
   get devices(): readonly VirtioDevice[] {
     return this.#options.devices;
+  }
+  /** Running totals of their queues, by slot. */
+  get queueCounters(): readonly Readonly<QueueCounters>[] {
+    return this.#devices.map(({ counters }) => counters);
   }
 
   /** Why the process with `identity` cannot be this card now; undefined if it can. */

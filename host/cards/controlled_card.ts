@@ -5,11 +5,12 @@
  *
  * @module
  */
-import { LinkError, type ShutdownReason } from "../../protocol/mod.ts";
+import { type Link, LinkError, type ShutdownReason } from "../../protocol/mod.ts";
 import type {
   BootRecord,
   BootStep,
   CardControl,
+  CardRequests,
   CardStats,
   CardStatus,
   Why,
@@ -147,14 +148,25 @@ export class ControlledCard implements CardControl {
   }
 
   stats(): CardStats {
-    const { lent, driver, link } = this.#card;
+    const { lent, driver, link, queueCounters } = this.#card;
     return {
-      link: link ? { ...link.counters } : {},
+      link: link ? { ...link.counters, ...creditOf(link) } : {},
       devices: Object.fromEntries(
-        lent.list.map(({ name, device }) => [name, { ...device.counters }]),
+        lent.list.map(({ name, slot, device }) => [name, {
+          ...queueCounters[slot],
+          ...device.counters,
+        }]),
       ),
       faults: { ...driver?.faults },
     };
+  }
+
+  requests(): CardRequests {
+    return Object.fromEntries(
+      this.#card.lent.list.flatMap(({ name, device: { requests } }) =>
+        requests ? [[name, requests]] : []
+      ),
+    );
   }
 
   async configSpace(signal?: AbortSignal): Promise<Uint8Array> {
@@ -262,6 +274,15 @@ export class ControlledCard implements CardControl {
       this.#hooks.onFailed(error instanceof Error ? error : new Error(String(error)));
     });
   }
+}
+
+/** What the card lets its host send now. */
+function creditOf({ credit }: Link): Record<string, number> {
+  return {
+    creditPostedBytes: credit.postedBytes,
+    creditPostedFrames: credit.postedFrames,
+    creditNonPosted: credit.nonPosted,
+  };
 }
 
 /** A member that is absent, not undefined. */

@@ -29,6 +29,7 @@ export class ControlledHost implements HostControl, AsyncDisposable {
   readonly #onEvent: (event: HostEvent) => void;
   readonly #listeners = new Set<(event: ControlEvent) => void>();
   readonly #refused: Refused[] = [];
+  readonly #refusals: Record<string, number> = {};
 
   readonly #stores = new Map<string, LifeStore>();
 
@@ -62,6 +63,10 @@ export class ControlledHost implements HostControl, AsyncDisposable {
     return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   }
 
+  get refusals(): Readonly<Record<string, number>> {
+    return this.#refusals;
+  }
+
   subscribe(listener: (event: ControlEvent) => void): () => void {
     // A function of its own: the same listener may be given twice.
     const own = (event: ControlEvent): void => listener(event);
@@ -91,7 +96,8 @@ export class ControlledHost implements HostControl, AsyncDisposable {
     const card = "card" in event ? this.cards.get(event.card) : undefined;
     this.#onEvent(event);
     if (event.type === "refused") {
-      const { peer, text } = event;
+      const { peer, reason, text } = event;
+      this.#refusals[reason] = (this.#refusals[reason] ?? 0) + 1;
       this.#refused.push({ peer, text, time: Date.now() });
       if (this.#refused.length > KEPT_REFUSALS) this.#refused.shift();
     }

@@ -10,6 +10,7 @@ import type { CardState } from "../cards/card.ts";
 import type { RestartPolicy } from "../cards/restart.ts";
 import type { ConsoleHub } from "../console/hub.ts";
 import type { CardInfo } from "../driver/card_info.ts";
+import type { RequestTotals } from "../driver/virtio_device.ts";
 import type { ExecOptions } from "./exec.ts";
 
 /** One device as the operator sees it. */
@@ -103,6 +104,11 @@ export interface CardStats {
   readonly faults: Readonly<Record<string, number>>;
 }
 
+/** Requests of the devices that have such: by device name, then by kind. */
+export type CardRequests = Readonly<
+  Record<string, Readonly<Record<string, RequestTotals | undefined>>>
+>;
+
 export interface CardControl {
   readonly name: string;
   /** Where viewers of its console are seated; absent where it has none. */
@@ -114,6 +120,7 @@ export interface CardControl {
   /** Newest last. */
   boots(): readonly BootRecord[];
   stats(): CardStats;
+  requests(): CardRequests;
   /** The 256 bytes of configuration space as they are now. @throws {TypeError} a sentence, without a link to the card */
   configSpace(signal?: AbortSignal): Promise<Uint8Array>;
 
@@ -139,6 +146,8 @@ export interface HostControl {
   readonly listening: string;
   /** In the order of the configuration. */
   readonly cards: ReadonlyMap<string, CardControl>;
+  /** Peers that were turned away since the host started, by reason. */
+  readonly refusals?: Readonly<Record<string, number>>;
   /** Calls `listener` with each event from now on, until the function returned is called. */
   subscribe(listener: (event: ControlEvent) => void): () => void;
 }

@@ -8,8 +8,14 @@
  */
 import { BackendError, DriverError, u8, viewOf, virtioBlock } from "../../protocol/mod.ts";
 import type { BlockBackend } from "../backends/types.ts";
-import type { DeviceSession, DeviceSlot, VirtioDevice } from "../driver/virtio_device.ts";
-import { type BlockCounters, BlockRequests, LIMITS } from "./block_requests.ts";
+import type {
+  DeviceSession,
+  DeviceSlot,
+  RequestTotals,
+  VirtioDevice,
+} from "../driver/virtio_device.ts";
+import { BLOCK_REQUESTS, type BlockRequest, BlockRequests, LIMITS } from "./block_requests.ts";
+import { RequestMeter } from "./request_meter.ts";
 import { until } from "./until.ts";
 
 const { CONFIG, FEATURE, ID_SIZE, SECTOR_SIZE } = virtioBlock;
@@ -39,16 +45,7 @@ export class BlockDevice implements VirtioDevice {
   readonly #blockSize: number;
   readonly #id: Uint8Array;
   readonly #onError: (error: BackendError) => void;
-  readonly #counters: BlockCounters = {
-    reads: 0,
-    readBytes: 0,
-    writes: 0,
-    writtenBytes: 0,
-    flushes: 0,
-    ranges: 0,
-    errors: 0,
-    unsupported: 0,
-  };
+  readonly #meter = new RequestMeter<BlockRequest>(BLOCK_REQUESTS, QUEUE_SIZE);
   #slot: DeviceSlot | undefined;
   #session: DeviceSession | undefined;
   #requests: BlockRequests | undefined;
@@ -68,11 +65,26 @@ export class BlockDevice implements VirtioDevice {
   get name(): string {
     return `block ${this.#backend.name}`;
   }
+  /** Of the same, what people ask for first. */
   get counters(): Readonly<Record<string, number>> {
-    return { ...this.#counters };
+    const { read, write, flush, discard, write_zeroes, ...others } = this.requests;
+    const all = [read, write, flush, discard, write_zeroes, ...Object.values(others)];
+    return {
+      reads: read?.requests ?? 0,
+      readBytes: read?.bytes ?? 0,
+      writes: write?.requests ?? 0,
+      writtenBytes: write?.bytes ?? 0,
+      flushes: flush?.requests ?? 0,
+      ranges: (discard?.requests ?? 0) + (write_zeroes?.requests ?? 0),
+      errors: all.reduce((sum, totals) => sum + (totals?.failed ?? 0), 0),
+      unsupported: all.reduce((sum, totals) => sum + (totals?.unsupported ?? 0), 0),
+    };
   }
   get waiting(): string | undefined {
     return this.#backend.waiting;
+  }
+  get requests(): Partial<Record<BlockRequest, RequestTotals>> {
+    return this.#meter.totals();
   }
   /** Bytes. */
   get size(): number {
@@ -192,7 +204,7 @@ export class BlockDevice implements VirtioDevice {
       id: this.#id,
       writethrough: () => !this.#cached(),
       onError: this.#onError,
-      counters: this.#counters,
+      meter: this.#meter,
     });
     if (this.#swapping) void this.#requests.hold();
     this.#requests.kick();

@@ -21,6 +21,7 @@ import {
 import type { BlockBackend } from "../backends/types.ts";
 import type { DescriptorChain, DeviceQueue, DeviceSession } from "../driver/virtio_device.ts";
 import { ChainPump } from "./chain_pump.ts";
+import type { RequestMeter } from "./request_meter.ts";
 import { SharedFlush } from "./shared_flush.ts";
 
 const { ID_SIZE, RANGE, RANGE_UNMAP, REQUEST, REQUEST_TYPE, SECTOR_SIZE, STATUS } = virtioBlock;
@@ -40,19 +41,17 @@ const MAX_DATA = LIMITS.segments * LIMITS.segmentBytes;
 /** Bytes of requests that wait for the backend or the link, above which no further chain is taken. */
 const MAX_BYTES_IN_FLIGHT = 32 * 1024 * 1024;
 
-/** Running totals; bytes are those asked for. */
-export interface BlockCounters {
-  reads: number;
-  readBytes: number;
-  writes: number;
-  writtenBytes: number;
-  flushes: number;
-  /** DISCARD and WRITE_ZEROES. */
-  ranges: number;
-  /** Answered with IOERR, and with UNSUPP. */
-  errors: number;
-  unsupported: number;
-}
+/** Kinds of requests that are counted, by number; the last is all that are none of the others. */
+export const BLOCK_REQUESTS = [
+  "read",
+  "write",
+  "flush",
+  "get_id",
+  "discard",
+  "write_zeroes",
+  "other",
+] as const;
+export type BlockRequest = (typeof BLOCK_REQUESTS)[number];
 
 /** What the requests need of their device. */
 export interface BlockRequestsOptions {
@@ -62,8 +61,7 @@ export interface BlockRequestsOptions {
   /** Whether a write must be on stable storage before it is acknowledged; may change at any time. */
   readonly writethrough: () => boolean;
   readonly onError: (error: BackendError) => void;
-  /** The device's. */
-  readonly counters: BlockCounters;
+  readonly meter: RequestMeter<BlockRequest>;
 }
 
 type Done = void | Promise<void>;
@@ -80,11 +78,11 @@ class Refused extends Error {
 export class BlockRequests {
   #backend: BlockBackend;
   readonly #options: BlockRequestsOptions;
-  readonly #counters: BlockCounters;
   readonly #session: DeviceSession;
   readonly #queue: DeviceQueue;
   readonly #pump: ChainPump;
   readonly #flush: SharedFlush;
+  readonly #meter: RequestMeter<BlockRequest>;
   readonly #status = new Uint8Array(1);
   #inFlight = 0;
   #bytesInFlight = 0;
@@ -97,7 +95,7 @@ export class BlockRequests {
   constructor(session: DeviceSession, queue: DeviceQueue, options: BlockRequestsOptions) {
     this.#backend = options.backend;
     this.#options = options;
-    this.#counters = options.counters;
+    this.#meter = options.meter;
     this.#session = session;
     this.#queue = queue;
     this.#pump = new ChainPump(session, queue, (chain) => this.#take(chain));
@@ -134,6 +132,7 @@ export class BlockRequests {
   #take(chain: DescriptorChain): boolean {
     if (this.#hold !== undefined || this.#bytesInFlight >= MAX_BYTES_IN_FLIGHT) return false;
     const { pushed, readableLength, writableLength } = chain;
+    this.#meter.begin(chain.head);
     if (readableLength < REQUEST.size || writableLength < 1) {
       throw new DriverError(
         "request",
@@ -173,6 +172,7 @@ export class BlockRequests {
     const header = viewOf(readable);
     const type = le32.get(header, REQUEST.at.type);
     const sector = address64.get(header, REQUEST.at.sector);
+    this.#meter.is(chain.head, KINDS[type] ?? KIND_OTHER);
     if (type === REQUEST_TYPE.IN) return this.#read(chain, sector);
     if (type === REQUEST_TYPE.GET_ID) return this.#getId(chain);
     const data = readable.subarray(REQUEST.size);
@@ -191,7 +191,6 @@ export class BlockRequests {
       case REQUEST_TYPE.OUT:
         return this.#write(sector, data);
       case REQUEST_TYPE.FLUSH:
-        this.#counters.flushes++;
         return this.#flush.flush();
       case REQUEST_TYPE.DISCARD:
       case REQUEST_TYPE.WRITE_ZEROES:
@@ -202,8 +201,6 @@ export class BlockRequests {
   }
 
   #write(sector: number, data: Uint8Array): Done {
-    this.#counters.writes++;
-    this.#counters.writtenBytes += data.length;
     if (this.#backend.readOnly) throw new Refused(STATUS.IOERR);
     this.#check(sector, data.length);
     return this.#stable(this.#backend.write(sector, data, this.#session.signal));
@@ -216,7 +213,6 @@ export class BlockRequests {
   }
 
   #ranges(type: number, data: Uint8Array): Done {
-    this.#counters.ranges++;
     const { FEATURE } = virtioBlock;
     const zeroes = type === REQUEST_TYPE.WRITE_ZEROES;
     const feature = zeroes ? FEATURE.WRITE_ZEROES : FEATURE.DISCARD;
@@ -263,8 +259,6 @@ export class BlockRequests {
 
   #read(chain: DescriptorChain, sector: number): void {
     const length = chain.writableLength - 1;
-    this.#counters.reads++;
-    this.#counters.readBytes += length;
     try {
       this.#check(sector, length);
     } catch (error) {
@@ -281,8 +275,7 @@ export class BlockRequests {
     reading.length = length;
     reading.status = STATUS.OK;
     this.#queue.writeWith(chain, 0, length + 1, this.#fill);
-    if (reading.status !== STATUS.OK) this.#counters.errors++;
-    this.#pump.give(chain, reading.status === STATUS.OK ? length + 1 : 0);
+    this.#give(chain, reading.status, reading.status === STATUS.OK ? length + 1 : 0);
   }
 
   readonly #fill = (into: Uint8Array, at: number): void => {
@@ -324,7 +317,7 @@ export class BlockRequests {
     const finish = (): void => {
       scratch[length] = STATUS.OK;
       this.#queue.write(chain, 0, scratch);
-      this.#pump.give(chain, length + 1);
+      this.#give(chain, STATUS.OK, length + 1);
     };
     if (done === undefined) finish();
     else this.#completeLater(chain, REQUEST_TYPE.IN, sector, done, finish);
@@ -377,12 +370,19 @@ export class BlockRequests {
 
   /** @param data device-writable bytes stored before the status; the used length counts from the start */
   #complete(chain: DescriptorChain, status: virtioBlock.Status, data: number): void {
-    if (status === STATUS.IOERR) this.#counters.errors++;
-    else if (status === STATUS.UNSUPP) this.#counters.unsupported++;
     this.#status[0] = status;
     const at = chain.writableLength - 1;
     this.#queue.write(chain, at, this.#status);
-    this.#pump.give(chain, at === data ? data + 1 : data);
+    this.#give(chain, status, at === data ? data + 1 : data);
+  }
+
+  /** @param used bytes written from the start of the chain on */
+  #give(chain: DescriptorChain, status: virtioBlock.Status, used: number): void {
+    const { head, readableLength } = chain;
+    // Of a read its data, of a write what came with it.
+    const bytes = Math.max(used - 1, 0) + readableLength - REQUEST.size;
+    this.#meter.end(head, OUTCOME[status], bytes);
+    this.#pump.give(chain, used);
   }
 
   #statusOf(type: number, sector: number, error: unknown): virtioBlock.Status {
@@ -396,6 +396,33 @@ export class BlockRequests {
     return STATUS.IOERR;
   }
 }
+
+const OUTCOME = {
+  [STATUS.OK]: "ok",
+  [STATUS.IOERR]: "failed",
+  [STATUS.UNSUPP]: "unsupported",
+} as const;
+
+const KIND_OTHER = BLOCK_REQUESTS.indexOf("other");
+/** By request type: its number in `BLOCK_REQUESTS`. */
+const KINDS: readonly (number | undefined)[] = Array.from({ length: 16 }, (_, type) => {
+  switch (type) {
+    case REQUEST_TYPE.IN:
+      return BLOCK_REQUESTS.indexOf("read");
+    case REQUEST_TYPE.OUT:
+      return BLOCK_REQUESTS.indexOf("write");
+    case REQUEST_TYPE.FLUSH:
+      return BLOCK_REQUESTS.indexOf("flush");
+    case REQUEST_TYPE.GET_ID:
+      return BLOCK_REQUESTS.indexOf("get_id");
+    case REQUEST_TYPE.DISCARD:
+      return BLOCK_REQUESTS.indexOf("discard");
+    case REQUEST_TYPE.WRITE_ZEROES:
+      return BLOCK_REQUESTS.indexOf("write_zeroes");
+    default:
+      return undefined;
+  }
+});
 
 type Range = ReturnType<typeof RANGE.read>;
 

@@ -7,6 +7,7 @@
  * @module
  */
 import { page, TRANSPORT_FEATURES } from "../../protocol/mod.ts";
+import { type QueueCounters, queueCounters } from "./queue_counters.ts";
 import type { DeviceSlot, VirtioDevice } from "./virtio_device.ts";
 
 /** What can hear that a device's configuration changed. */
@@ -16,6 +17,7 @@ export interface Plug {
 
 export class AttachedDevice implements DeviceSlot {
   readonly device: VirtioDevice;
+  readonly counters: QueueCounters = queueCounters();
   #plug: Plug | undefined;
 
   /** @throws {RangeError} if the device asks for queues that cannot be */

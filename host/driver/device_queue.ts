@@ -34,6 +34,7 @@ import {
   VIRTQ_USED_ELEM,
 } from "../../protocol/mod.ts";
 import { MirrorChain } from "./mirror_chain.ts";
+import { type QueueCounters, queueCounters } from "./queue_counters.ts";
 import type { DescriptorChain, DeviceQueue } from "./virtio_device.ts";
 
 export interface MirrorQueueOptions {
@@ -54,6 +55,8 @@ export interface MirrorQueueOptions {
   readonly staging: Uint8Array;
   /** Bus address of `msi_event` in the queue's row of the card page. */
   readonly msiEventAddress: number;
+  /** Added to; the queue's own if absent. */
+  readonly counters?: QueueCounters;
 }
 
 /** Most device-readable bytes that `fetch` reads across the link for one chain: larger than any driver's request. */
@@ -78,6 +81,7 @@ export class MirrorQueue implements DeviceQueue {
   readonly #staging: DataView;
   readonly #stagingBytes: Uint8Array;
   readonly #msiEventAddress: number;
+  readonly #counters: QueueCounters;
   /** Next record, and next used element to post. */
   #seen: number;
   #used: number;
@@ -119,6 +123,7 @@ export class MirrorQueue implements DeviceQueue {
     this.#staging = viewOf(staging);
     this.#stagingBytes = staging;
     this.#msiEventAddress = options.msiEventAddress;
+    this.#counters = options.counters ?? queueCounters();
     this.#seen = this.#msiEvent = indices.available;
     this.#used = indices.used;
     this.#chains = new Array(ring.size).fill(undefined);
@@ -158,6 +163,8 @@ export class MirrorQueue implements DeviceQueue {
     this.#inFlight++;
     this.#seen = advance(this.#seen);
     chain.begin();
+    this.#counters.chains++;
+    this.#counters.bytesFromDriver += chain.readableLength;
     return chain;
   }
 
@@ -212,6 +219,8 @@ export class MirrorQueue implements DeviceQueue {
     this.#chains[own.head] = undefined;
     this.#idle.push(own);
     this.#inFlight--;
+    this.#counters.used++;
+    this.#counters.bytesToDriver += written;
     // The card may offer a head again only once its used index was posted, so this cannot fill up unless it cheats.
     if (this.#pushed === this.size) this.#post(false);
     this.#pushedHeads[this.#pushed] = own.head;
@@ -331,6 +340,7 @@ export class MirrorQueue implements DeviceQueue {
       at += INDEX_SIZE;
     }
     if (this.#pushed > 0) {
+      this.#counters.doorbells++;
       le16.set(view, at, this.#used);
       at += INDEX_SIZE;
     }

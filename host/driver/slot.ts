@@ -198,7 +198,8 @@ export class Slot {
 
   /** @throws {DriverError} for a queue that cannot be */
   #makeQueue(queue: number): MirrorQueue | undefined {
-    const { number, hostPage, cardPage, windows, requester, cardMemoryBytes } = this.#options;
+    const { attached, number, hostPage, cardPage, windows, requester, cardMemoryBytes } =
+      this.#options;
     const setup = hostPage.queue(number, queue);
     if (setup.enabled === 0) return undefined;
     const regions = this.#regions[queue];
@@ -226,15 +227,18 @@ export class Slot {
       mirror: regions.mirror.bytes,
       staging: regions.staging.bytes,
       msiEventAddress: cardPage.queueAddress(number, queue) + CARD_QUEUE.at.msi_event,
+      counters: attached.counters,
     });
   }
 
   /** Tells the device of every queue that has chains; a queue may fail the device on the way. */
   #notify(): void {
-    const { device } = this.#options.attached;
+    const { device, counters } = this.#options.attached;
     const { queues } = this.#session!;
     for (let queue = 0; queue < queues.length && this.#phase === "running"; queue++) {
-      if (queues[queue]?.pending) this.#guard(() => device.notified(queue));
+      if (!queues[queue]?.pending) continue;
+      counters.notifications++;
+      this.#guard(() => device.notified(queue));
     }
   }
 

@@ -86,6 +86,22 @@ export interface DeviceSlot {
   configChanged(): void;
 }
 
+/** Running totals of requests of one kind. */
+export interface RequestTotals {
+  /** Answered, in whatever way. */
+  readonly requests: number;
+  /** Moved by those that went well. */
+  readonly bytes: number;
+  /** Of all, from when the device saw them until it gave them back. */
+  readonly seconds: number;
+  /** How many took so long: each is in one bucket only, the last is above all bounds. */
+  readonly buckets: readonly number[];
+  /** Answered with an I/O error. */
+  readonly failed: number;
+  /** Answered as not supported. */
+  readonly unsupported: number;
+}
+
 /** A virtio device of the host. One instance serves one slot of one card. */
 export interface VirtioDevice extends AsyncDisposable {
   /** For logs: `block /path`, `net tap:mic0`. */
@@ -102,6 +118,8 @@ export interface VirtioDevice extends AsyncDisposable {
   readonly counters?: Readonly<Record<string, number>>;
   /** What its requests wait for, if its backend cannot serve them now: a sentence's end. */
   readonly waiting?: string | undefined;
+  /** Requests by kind since the device was made, of a device that has such. */
+  readonly requests?: Readonly<Record<string, RequestTotals | undefined>>;
   /** Current device configuration space, at most 256 bytes. */
   config(): Uint8Array;
   /** Called once, when it is given a slot. */

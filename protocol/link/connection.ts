@@ -194,7 +194,7 @@ export class Connection {
     this.#session.outgoing.acknowledge(frame.ack);
     switch (frame.type) {
       case TYPE.credit:
-        return this.#session.credit(
+        return this.#session.renewCredit(
           le32.get(view, body + CREDIT.at.posted_bytes),
           le32.get(view, body + CREDIT.at.posted_frames),
           le32.get(view, body + CREDIT.at.non_posted),

@@ -13,6 +13,15 @@ import { ProtocolError } from "../errors.ts";
 import { advance, ahead } from "./sequence.ts";
 import { type LinkLimits, MAX_WINDOW } from "./limits.ts";
 
+/** How much a side may still send. */
+export interface Credit {
+  /** Bytes of posted frames' bodies. */
+  readonly postedBytes: number;
+  readonly postedFrames: number;
+  /** Requests. */
+  readonly nonPosted: number;
+}
+
 /** What the peer lets us send. Starts with none. */
 export class SendCredits {
   #bytes = 0;
@@ -36,6 +45,15 @@ export class SendCredits {
     if (this.#requests === this.#requestsLimit) return false;
     this.#requests = advance(this.#requests, 1);
     return true;
+  }
+
+  /** What may be sent now. */
+  get available(): Credit {
+    return {
+      postedBytes: ahead(this.#bytesLimit, this.#bytes),
+      postedFrames: ahead(this.#framesLimit, this.#frames),
+      nonPosted: ahead(this.#requestsLimit, this.#requests),
+    };
   }
 
   /** New limits from the peer. @throws {ProtocolError} flow_control, if one goes back or is out of all proportion */

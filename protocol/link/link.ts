@@ -11,6 +11,7 @@
  */
 import { LinkError, ProtocolError } from "../errors.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
+import type { Credit } from "./credits.ts";
 import { TYPE } from "./frame.ts";
 import type { GoodbyeReason } from "./goodbye.ts";
 import { type Greeting, IDENTITY_BYTES, isNewSession, VERSION } from "./greeting.ts";
@@ -64,6 +65,10 @@ export class Link implements Requester, AsyncDisposable, ConnectionOwner {
   }
   get counters(): LinkCounters {
     return this.#session.counters;
+  }
+  /** What the peer lets this side send now. */
+  get credit(): Credit {
+    return this.#session.credit;
   }
   /** Bytes of buffers that the session has now: bounded, see protocol/README.md, "Memory". */
   get heldBytes(): number {

@@ -5,7 +5,7 @@
  */
 import type { LinkError } from "../errors.ts";
 import { Applier } from "./apply.ts";
-import { SendCredits } from "./credits.ts";
+import { type Credit, SendCredits } from "./credits.ts";
 import { FrameRules, HEADER, TYPE } from "./frame.ts";
 import { Incoming } from "./incoming.ts";
 import { largestBody, type LinkLimits, MIN_PAYLOAD } from "./limits.ts";
@@ -73,12 +73,17 @@ export class Session {
     this.sender.maxReadRequest = agreed.maxReadRequest;
     // A peer may say that it takes any amount; what is held for it is for this side to say.
     this.#highWater = Math.min(theirs.postedBytes / 2, this.#ownHighWater);
-    this.credit(theirs.postedBytes, theirs.postedFrames, theirs.nonPosted);
+    this.renewCredit(theirs.postedBytes, theirs.postedFrames, theirs.nonPosted);
   }
 
   /** Bytes of buffers: what the bound in protocol/README.md, "Memory", is about. */
   get heldBytes(): number {
     return this.reader.bytes.length + this.outgoing.heldBytes;
+  }
+
+  /** What the peer lets us send now. */
+  get credit(): Credit {
+    return this.#credits.available;
   }
 
   /** Below the high-water mark of bytes that are unsent or unacknowledged: half of what either side takes at once. */
@@ -132,7 +137,7 @@ export class Session {
   };
 
   /** @throws {ProtocolError} flow_control */
-  credit(postedBytes: number, postedFrames: number, nonPosted: number): void {
+  renewCredit(postedBytes: number, postedFrames: number, nonPosted: number): void {
     this.#credits.update(postedBytes, postedFrames, nonPosted);
     this.outgoing.release();
     this.#pending.release();

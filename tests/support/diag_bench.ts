@@ -9,7 +9,8 @@ import { DiagMachine } from "../../card/machine/diag/machine.ts";
 import { MemoryBackend } from "../../host/backends/memory.ts";
 import { BlockDevice } from "../../host/devices/block.ts";
 import { Condition } from "../../host/driver/condition.ts";
-import { Host, type HostEvent } from "../../host/host.ts";
+import { ControlledHost } from "../../host/cards/controlled_host.ts";
+import type { Host, HostEvent } from "../../host/host.ts";
 import {
   dialTcp,
   dialTls,
@@ -40,7 +41,8 @@ export class DiagBench implements AsyncDisposable {
   readonly refusals: Extract<HostEvent, { type: "refused" }>[] = [];
   readonly machines: DiagMachine[] = [];
   readonly device: BlockDevice;
-  readonly host: Host;
+  /** What the control plane has of the host. */
+  readonly control: ControlledHost;
   proxy!: Proxy;
   readonly #changed = new Condition();
   readonly #stop = new AbortController();
@@ -51,7 +53,8 @@ export class DiagBench implements AsyncDisposable {
   private constructor(limits: Partial<LinkLimits>, tls: boolean) {
     this.#tls = tls;
     this.device = new BlockDevice({ backend: new MemoryBackend(this.disk) });
-    this.host = new Host({
+    this.control = new ControlledHost({
+      version: "0.0.0",
       listener: tls
         ? listenTls("127.0.0.1", 0, { identity: HOST, trusts: trusting(CARD) })
         : listenTcp("127.0.0.1", 0),
@@ -83,6 +86,10 @@ export class DiagBench implements AsyncDisposable {
     await bench.os.disk.read(0, 1);
     starting.move();
     return bench;
+  }
+
+  get host(): Host {
+    return this.control.host;
   }
 
   /** The card OS that runs. */
@@ -131,7 +138,7 @@ export class DiagBench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#card;
-    await this.host[Symbol.asyncDispose]();
+    await this.control[Symbol.asyncDispose]();
     await this.device[Symbol.asyncDispose]();
     await (this.proxy as Proxy | undefined)?.[Symbol.asyncDispose]();
   }
