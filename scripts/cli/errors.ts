@@ -18,6 +18,8 @@ export const EXIT = {
   refused: 4,
   /** The card could not boot what it was given, or its OS crashed. */
   boot: 5,
+  /** A card is not as it was wanted: its state does not allow a command, a check failed, a wait was in vain. */
+  card: 6,
   interrupted: 130,
 } as const;
 

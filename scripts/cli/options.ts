@@ -23,9 +23,21 @@ export type OptionValues<T extends OptionTable> = {
     : string | undefined;
 };
 
+/** What a command takes beside options. */
+export interface Operands {
+  /** As the help text shows them: `[CARD...]`. */
+  readonly value: string;
+  readonly least?: number;
+  readonly most?: number;
+  /** Everything from the first operand on is one: what follows are another command's options. */
+  readonly last?: boolean;
+}
+
 export interface Command<T extends OptionTable> {
   /** As typed: `deno task host`. */
   readonly name: string;
+  /** None, if absent. */
+  readonly operands?: Operands;
   /** One sentence, then whatever paragraphs help. */
   readonly about: string;
   readonly options: T;
@@ -51,7 +63,10 @@ export function helpText(command: Command<OptionTable>): string {
   const examples = command.examples?.length
     ? `\nExamples:\n${command.examples.map((line) => `  ${line}`).join("\n")}\n`
     : "";
-  return `${command.name}: ${command.about}\n\nOptions:\n${lines.join("\n")}\n${examples}`;
+  const usage = command.operands
+    ? `\nUsage: ${command.name} [OPTIONS] ${command.operands.value}\n`
+    : "";
+  return `${command.name}: ${command.about}\n${usage}\nOptions:\n${lines.join("\n")}\n${examples}`;
 }
 
 /**
@@ -62,6 +77,14 @@ export function parseOptions<const T extends OptionTable>(
   command: Command<T>,
   argv: readonly string[],
 ): OptionValues<T> | undefined {
+  return parseCommandLine(command, argv)?.options;
+}
+
+/** As {@linkcode parseOptions}, with the operands. */
+export function parseCommandLine<const T extends OptionTable>(
+  command: Command<T>,
+  argv: readonly string[],
+): { readonly options: OptionValues<T>; readonly operands: readonly string[] } | undefined {
   const names = Object.keys(command.options);
   const named = (kind: Option["kind"]) =>
     names.filter((name) => command.options[name]!.kind === kind);
@@ -70,11 +93,13 @@ export function parseOptions<const T extends OptionTable>(
   };
   const parsed = parseArgs(argv, {
     boolean: [...named("flag"), "help"],
-    string: [...named("text"), ...named("list")],
+    string: [...named("text"), ...named("list"), "_"],
+    stopEarly: command.operands?.last ?? false,
     collect: [...named("text"), ...named("list")],
     alias: { help: "h" },
     unknown(argument: string, key?: string) {
       if (key === undefined) {
+        if (command.operands) return true;
         return refuse(`Cannot use argument "${argument}": only options are taken`);
       }
       const near = closestString(key, [...names, "help"]);
@@ -103,7 +128,14 @@ export function parseOptions<const T extends OptionTable>(
     }
     values[name] = option.kind === "list" ? given : given[0];
   }
-  return values as OptionValues<T>;
+  const operands = parsed._ as string[];
+  if (command.operands) {
+    const { value, least = 0, most = Infinity } = command.operands;
+    if (operands.length < least || operands.length > most) {
+      refuse(`Cannot use ${operands.length || "no"} arguments: wanted ${value}`);
+    }
+  }
+  return { options: values as OptionValues<T>, operands };
 }
 
 /** A whole number option. @throws {CommandError} outside `min` to `max` */

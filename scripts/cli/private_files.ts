@@ -14,20 +14,21 @@ import { CommandError, EXIT } from "./errors.ts";
 const FORBIDDEN = { "read by others": 0o077, "changed by others": 0o022 } as const;
 
 /**
- * Text of the file at `path`; undefined if there is none.
+ * Text of the file at `path`; undefined if there is none. `remedy` is what to do after it was removed.
  * @throws {CommandError} naming owner or mode and what to do, if it may have been `what`
  */
 export async function readPrivate(
   path: string,
   what: keyof typeof FORBIDDEN,
+  remedy = "pair anew",
 ): Promise<string | undefined> {
   using file = await opened(path);
   if (file === undefined) return undefined;
   const folder = path.slice(0, path.lastIndexOf("/"));
-  check(folder, await Deno.stat(folder), "changed by others");
+  check(folder, await Deno.stat(folder), "changed by others", remedy);
   // Of what was opened, not of what has the name by now.
   const { size, ...status } = await file.stat();
-  check(path, status, what);
+  check(path, status, what, remedy);
   const bytes = new Uint8Array(size);
   let have = 0;
   for (let count; (count = await file.read(bytes.subarray(have))); have += count);
@@ -75,6 +76,7 @@ function check(
   path: string,
   { mode, uid }: Pick<Deno.FileInfo, "mode" | "uid">,
   what: keyof typeof FORBIDDEN,
+  remedy: string,
 ): void {
   const user = Deno.uid();
   // Root could have it otherwise, so what is root's is as good as ours.
@@ -91,7 +93,7 @@ function check(
     throw new CommandError(
       EXIT.resource,
       `Cannot use ${path}: it may have been ${what} (mode ${bits.toString(8)}); if it was not, ` +
-        `"chmod ${wanted.toString(8)} ${path}", else remove it and pair anew`,
+        `"chmod ${wanted.toString(8)} ${path}", else remove it and ${remedy}`,
     );
   }
 }
