@@ -14,8 +14,8 @@
 import { BackendError, isLoopback, pause } from "../../protocol/mod.ts";
 import { OutputBacklog } from "./output_backlog.ts";
 import { SocketClient } from "./_socket_client.ts";
-import { unixListener } from "./_unix_listener.ts";
 import type { ConsoleBackend, ConsoleEvents } from "./types.ts";
+import { onUnixSocket } from "./unix_socket.ts";
 
 /** At once; each has its own backlog. */
 const MAX_CLIENTS = 16;
@@ -72,7 +72,13 @@ export class ListenerBackend implements ConsoleBackend {
     options: ListenerOptions = {},
   ): Promise<ListenerBackend> {
     if (address.transport === "unix") {
-      return new ListenerBackend(await unixListener(address.path), address);
+      const act = `Cannot listen for a console on ${address.path}`;
+      const listener = await onUnixSocket(
+        address.path,
+        act,
+        (path) => Deno.listen({ transport: "unix", path }),
+      );
+      return new ListenerBackend(listener, address);
     }
     const { hostname, port } = address;
     if (!isLoopback(hostname) && !options.insecure) {

@@ -12,6 +12,13 @@ export {
   type Manifest,
   RECIPE,
 } from "./card_image.ts";
+export {
+  CONTROL_FORM,
+  type ControlPlace,
+  makeControlFolder,
+  parseControl,
+} from "./control_place.ts";
+export { makeControlToken } from "./control_token.ts";
 export { CommandError, EXIT, runMain } from "./errors.ts";
 export {
   configFolder,
@@ -26,9 +33,11 @@ export {
   type Command,
   helpText,
   hostAndPort,
+  type Operands,
   type Option,
   type OptionTable,
   type OptionValues,
+  parseCommandLine,
   parseOptions,
   wholeNumber,
 } from "./options.ts";

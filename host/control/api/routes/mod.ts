@@ -1,0 +1,21 @@
+/**
+ * Every route of the API: a new one is a line in its table.
+ *
+ * @module
+ */
+import type { Route } from "../route.ts";
+import { BOOT_ROUTES } from "./boots.ts";
+import { CARD_ROUTES } from "./cards.ts";
+import { COMMAND_ROUTES } from "./commands.ts";
+import { EXEC_ROUTES } from "./exec.ts";
+import { HOST_ROUTES } from "./host.ts";
+import { INFO_ROUTES } from "./info.ts";
+
+export const ROUTES: readonly Route[] = [
+  ...HOST_ROUTES,
+  ...CARD_ROUTES,
+  ...COMMAND_ROUTES,
+  ...INFO_ROUTES,
+  ...BOOT_ROUTES,
+  ...EXEC_ROUTES,
+];
