@@ -76,7 +76,18 @@ async function demo(options: Options): Promise<number> {
   }
   await using pair = await Pair.start({
     host: [
-      ...["--listen", "127.0.0.1:0", "--os", os, "--disk", disk, "--net", net.choice],
+      ...[
+        "--listen",
+        "127.0.0.1:0",
+        "--os",
+        os,
+        "--disk",
+        disk,
+        "--net",
+        net.choice,
+        "--control",
+        "none",
+      ],
       ...(command === undefined
         ? ["--console", "stdio"]
         : ["--console", "none", "--exec", command]),

@@ -8,6 +8,7 @@ import { CONSOLE_CHOICES } from "../backends/open_console.ts";
 import { DISK_CHOICES } from "../backends/open_disk.ts";
 import { NET_CHOICES } from "../backends/open_net.ts";
 import { ADDRESS_FORM } from "../control/addresses.ts";
+import { CONTROL_CHOICES } from "./control.ts";
 
 export const COMMAND = {
   name: "deno task host",
@@ -58,6 +59,12 @@ export const COMMAND = {
       value: "COMMAND",
       help:
         "Run COMMAND in the card OS, shut the card down, and end with the\ncommand's exit status. A command of a host that was killed goes on in\nthe card OS, unheard; COMMAND waits for its end.",
+    },
+    control: {
+      kind: "text",
+      value: CONTROL_CHOICES,
+      help:
+        "Where ctl reaches this host (a socket in the user's runtime folder, if no\nother host has it). TCP wants the token that is made for it.",
     },
     json: { kind: "flag", help: "Events as JSON lines on stderr." },
   },

@@ -36,6 +36,7 @@ import { lineOf } from "../control/report.ts";
 import { shutDown } from "../control/shut_down.ts";
 import { BootError } from "../driver/boot_error.ts";
 import type { Host, HostEvent } from "../host.ts";
+import { serveControl } from "./control.ts";
 import { execute } from "./exec.ts";
 import { Leaving } from "./leaving.ts";
 import { lend, type Lent, policyOf } from "./lend.ts";
@@ -106,6 +107,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   });
   const { host } = control;
   announce(host.address);
+  const { control: choice, insecure } = config;
+  await using _api = await serveControl({ host: control, choice, insecure, voice });
   if (options.exec !== undefined) {
     const [only] = cards.values();
     const remind = (text: string) => voice.say({ type: "waiting", text }, text);

@@ -52,12 +52,13 @@ function stateFolder(): string {
 }
 
 function ofCommandLine(options: Options, config: HostConfig): HostConfig {
-  const { listen, secure, insecure } = options;
+  const { listen, secure, insecure, control } = options;
   // One of the two on the command line is the whole of what is wanted.
   const security = secure || insecure ? { secure, insecure } : {};
   return {
     ...config,
     ...(listen !== undefined && { listen }),
+    ...(control !== undefined && { control }),
     ...security,
     cards: cardsOf(options, config),
   };

@@ -31,11 +31,12 @@ export function relocate(config: HostConfig, folder: string): HostConfig {
     disks: card.disks.map(disk),
     console: card.console.map(console),
   }]);
-  const { identity, state } = config;
+  const { identity, state, control } = config;
   return {
     ...config,
     identity: file(identity),
     state: file(state),
+    control: control === "none" || control?.startsWith("tcp:") ? control : file(control),
     cards: Object.fromEntries(cards),
   };
 }

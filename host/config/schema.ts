@@ -95,6 +95,9 @@ export const HOST_CONFIG = z.strictObject({
     "Folder for what outlives the host: the cards' boots and console logs, and what was suspended; by default " +
       "$XDG_STATE_HOME/knightsbridge.",
   ),
+  control: z.string().min(1).optional().describe(
+    "Where ctl reaches this host: a path, tcp:ADDR:PORT or none; by default a socket in the user's runtime folder.",
+  ),
   networks: z.record(name, NETWORK).default({}).describe(
     'Hubs by name: cards with "net": "hub:NAME" reach each other.',
   ),

@@ -46,7 +46,7 @@ export class Linux implements AsyncDisposable {
     if (variant === "bare") return new Linux(started, [startProgram(CHILD, PERMISSIONS, boot)]);
     const host = await spawnTask(
       "host",
-      ["--listen", "127.0.0.1:0", "--console", "none", "--json", ...boot],
+      ["--listen", "127.0.0.1:0", "--console", "none", "--control", "none", "--json", ...boot],
       { stdin: "null", stdout: "null", stderr: "piped" },
     );
     const port = await listeningPort(host);

@@ -65,7 +65,9 @@ export class LabProcess implements AsyncDisposable {
     options: LabProcessOptions = {},
   ): Promise<LabProcess> {
     const words = await taskArguments(task, options.env);
-    return LabProcess.run(task, ["deno", ...words, ...args], { cwd: ROOT, ...options });
+    // One of many hosts on this machine: it has no control socket, or one of its own.
+    const control = task === "host" && !args.includes("--control") ? ["--control", "none"] : [];
+    return LabProcess.run(task, ["deno", ...words, ...args, ...control], { cwd: ROOT, ...options });
   }
 
   /** Starts `words`, a program and its arguments, which `name` stands for in messages. */

@@ -1,0 +1,37 @@
+/**
+ * The verbs of ctl, in the order of its help.
+ *
+ * @module
+ */
+import type { Verb } from "../verb.ts";
+import { CHECK } from "./check.ts";
+import { COMPLETION } from "./completion.ts";
+import { EXEC } from "./exec.ts";
+import { INFO } from "./info.ts";
+import { BOOT, RESET, RESUME, SHUTDOWN, SUSPEND } from "./lifecycle.ts";
+import { LOG } from "./log.ts";
+import { LSPCI } from "./lspci.ts";
+import { POSTCODE } from "./postcode.ts";
+import { STATS } from "./stats.ts";
+import { STATUS } from "./status.ts";
+import { WAIT } from "./wait.ts";
+import { WHY } from "./why.ts";
+
+export const VERBS: readonly Verb[] = [
+  STATUS,
+  BOOT,
+  RESET,
+  SHUTDOWN,
+  WAIT,
+  SUSPEND,
+  RESUME,
+  WHY,
+  CHECK,
+  INFO,
+  LSPCI,
+  LOG,
+  POSTCODE,
+  STATS,
+  EXEC,
+  COMPLETION,
+];

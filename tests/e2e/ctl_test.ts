@@ -1,0 +1,147 @@
+// A host and its card, driven with ctl and nothing else: every transition of the table of states that commands reach.
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Ctl } from "../support/ctl.ts";
+import { Lab, temporaryFolder } from "../support/lab.ts";
+import { LabProcess } from "../support/lab_process.ts";
+
+/** A host that has a card of the diagnostic OS, and a ctl for it. */
+async function start(folder: string) {
+  const ctl = new Ctl(`${folder}/host.sock`);
+  const host = ["--disk", "mem:16M", "--console", "none", "--control", ctl.control];
+  const lab = await Lab.start({ os: "diag", host });
+  return { ctl, lab };
+}
+
+Deno.test("ctl drives a card through its states, and every verb says what is", async () => {
+  await using folder = await temporaryFolder();
+  const { ctl, lab } = await start(folder.path);
+  await using _lab = lab;
+  assertEquals(await ctl.says(0, "wait", "--state", "online"), "mic0: online\n");
+  assertMatch(
+    await ctl.says(0, "-s"),
+    /^CARD +STATE .*\nmic0 +online +\d+s +1 +0 +FF +up +diag +128 MiB +127/,
+  );
+  assertMatch(await ctl.says(0, "why"), /mic0 is online/);
+  assertMatch(await ctl.says(0, "check", "mic0"), /^(mic0 \d\. pass .*\n){6}$/);
+  assertStringIncludes(await ctl.says(0, "info"), "FLUSH          the card OS can have");
+  assertMatch(await ctl.says(0, "lspci", "--hex"), /\[8086:225c\][^]*\n00: 86 80 5c 22/);
+  assertMatch(await ctl.says(0, "log"), /boot 1, diag[^]* bootstrap: [^]* online\n/);
+  assertMatch(await ctl.says(0, "postcode"), /mic0 +\d\d:\d\d:\d\d\.\d{3} +FF\n$/);
+  assertMatch(await ctl.says(0, "stats"), /mic0 link\n +framesSent: +\d+\n/);
+
+  // online, shutting_down, resetting, ready
+  assertEquals(await ctl.says(0, "-S", "--wait"), "mic0: ready (poweroff)\n");
+  assertMatch(await ctl.says(6, "shutdown"), /it is ready, wanted online/);
+  // ready, booting, online
+  assertEquals(await ctl.says(0, "-b", "mic0", "--wait"), "mic0: online\n");
+  assertMatch(await ctl.says(6, "boot"), /it is online, wanted ready/);
+  // online, resetting, ready
+  assertEquals(await ctl.says(0, "-r", "--wait"), "mic0: ready\n");
+  assertEquals(await ctl.says(0, "-w"), "mic0: ready\n");
+  // ready, suspended, ready: nothing ran, nothing is booted
+  assertEquals(await ctl.says(0, "suspend", "--wait"), "mic0: suspended\n");
+  assertMatch(await ctl.says(6, "boot"), /it is suspended, wanted ready/);
+  assertEquals(await ctl.says(0, "resume", "--wait"), "mic0: ready\n");
+  // online, suspending, suspended; then ready, booting, online: what ran is booted
+  await ctl.says(0, "boot", "--wait");
+  assertMatch(await ctl.says(0, "suspend", "--wait"), /^mic0: suspended/);
+  assertEquals(await ctl.says(0, "resume", "--wait"), "mic0: online\n");
+  // suspended, resetting, ready
+  await ctl.says(0, "suspend", "--wait");
+  assertMatch(await ctl.says(0, "reset", "--wait"), /^mic0: ready/);
+
+  // A crash of its own, and what is told of it.
+  await ctl.says(0, "boot", "--wait");
+  await ctl.says(6, "exec", "mic0", "crash");
+  assertMatch(await ctl.says(0, "wait", "--state", "ready"), /^mic0: ready \(crashed\)\n/);
+  assertMatch(await ctl.says(6, "check"), /3\. FAIL[^]*6\. skip/);
+  assertMatch(await ctl.says(0, "why"), /crashed/);
+  const [{ crashCount, boot }] = await ctl.json("status");
+  assertEquals([crashCount, boot], [1, 5]);
+  assertEquals((await ctl.json("log", "--boots"))["mic0"].length, 5);
+});
+
+Deno.test("ctl exec passes output and status on, and ends with its card OS", async () => {
+  await using folder = await temporaryFolder();
+  const { ctl, lab } = await start(folder.path);
+  await using _lab = lab;
+  await ctl.says(0, "wait", "mic0", "--state", "online");
+  assertEquals(await ctl.run("exec", "mic0", "echo", "one", "two"), {
+    status: 0,
+    stdout: "one two\n",
+    stderr: "",
+  });
+  const failed = await ctl.run("exec", "mic0", "nonsense");
+  assertEquals([failed.status, failed.stdout], [127, ""]);
+  assertStringIncludes(failed.stderr, "not found");
+  const long = await ctl.run("exec", "mic0", "seq 20000");
+  assertEquals(long.stdout.split("\n").length, 20_001);
+  assertMatch(await ctl.says(6, "exec", "mic0", "crash"), /the card OS .*has stopped/);
+});
+
+Deno.test("ctl status --watch tells each state as it comes, and ends with its host", async () => {
+  await using folder = await temporaryFolder();
+  const { ctl, lab } = await start(folder.path);
+  await using watch = await LabProcess.start("ctl", [
+    ...["--control", ctl.control, "status", "--watch"],
+  ]);
+  await watch.output(/ mic0 online\n/);
+  await ctl.says(0, "reset", "--wait");
+  await watch.output(/ mic0 online\n[^]* mic0 resetting\n[^]* mic0 ready\n/);
+  await lab[Symbol.asyncDispose]();
+  assertEquals(await watch.ended, 3);
+  assertMatch(watch.lines.join("\n"), /^ctl: Cannot watch any longer: the host has stopped/);
+  // And nothing of the socket is left.
+  assertMatch(
+    await ctl.says(3, "status"),
+    /^ctl: Cannot speak to a host: none is at .*; start one/,
+  );
+});
+
+Deno.test("two hosts do not share a socket: the second one says so, or ends if it was asked for", async () => {
+  await using folder = await temporaryFolder();
+  const { ctl, lab } = await start(folder.path);
+  await using _lab = lab;
+  const listen = ["--listen", "127.0.0.1:0", "--os", "diag", "--json"];
+  await using second = await LabProcess.start("host", [...listen, "--control", ctl.control]);
+  assertEquals(await second.ended, 3);
+  assertMatch(second.lines.join(), /another process listens there/);
+  await ctl.says(0, "status");
+});
+
+Deno.test("over TCP ctl needs the token that the host made, from the user's own file", async () => {
+  await using home = await temporaryFolder();
+  await using elsewhere = await temporaryFolder();
+  const env = { XDG_CONFIG_HOME: home.path };
+  await using host = await LabProcess.start("host", [
+    ...["--listen", "127.0.0.1:0", "--os", "diag", "--json", "--control", "tcp:127.0.0.1:0"],
+  ], { env });
+  const { name } = await host.event(({ type }) => type === "control") as unknown as {
+    name: string;
+  };
+  assertMatch(await new Ctl(name, env).says(0, "status"), /mic0 +absent/);
+  const token = `${home.path}/knightsbridge/control-token`;
+  assertEquals((await Deno.stat(token)).mode! & 0o777, 0o600);
+  const stranger = new Ctl(name, { XDG_CONFIG_HOME: elsewhere.path });
+  assertMatch(await stranger.says(4, "status"), /no control token/);
+  await Deno.mkdir(`${elsewhere.path}/knightsbridge`);
+  await Deno.writeTextFile(`${elsewhere.path}/knightsbridge/control-token`, "x".repeat(64), {
+    mode: 0o600,
+  });
+  assertMatch(await stranger.says(4, "status"), /wanted the host's bearer token/);
+});
+
+Deno.test("ctl answers fast: measured, not asserted", async () => {
+  await using folder = await temporaryFolder();
+  const { ctl, lab } = await start(folder.path);
+  await using _lab = lab;
+  await ctl.says(0, "wait", "mic0", "--state", "online");
+  const times: number[] = [];
+  for (let count = 0; count < 5; count++) {
+    const begun = performance.now();
+    await ctl.says(0, "status");
+    times.push(performance.now() - begun);
+  }
+  times.sort((a, b) => a - b);
+  console.error(`ctl status: ${times[2]!.toFixed(0)} ms, median of ${times.length}`);
+});
