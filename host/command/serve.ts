@@ -37,6 +37,7 @@ import { shutDown } from "../control/shut_down.ts";
 import { BootError } from "../driver/boot_error.ts";
 import type { Host, HostEvent } from "../host.ts";
 import { serveControl } from "./control.ts";
+import { traceHost } from "../metrics/tracing.ts";
 import { execute } from "./exec.ts";
 import { Leaving } from "./leaving.ts";
 import { lend, type Lent, policyOf } from "./lend.ts";
@@ -106,6 +107,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     ...(identity && { identity: shortIdentity(identity.fingerprint) }),
   });
   const { host } = control;
+  using _traces = traceHost(control);
   announce(host.address);
   const { control: choice, insecure } = config;
   await using _api = await serveControl({ host: control, choice, insecure, voice });
