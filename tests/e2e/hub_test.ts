@@ -3,6 +3,14 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Hub } from "../../host/backends/hub/hub.ts";
 import { Hubs } from "../../host/backends/hub/hubs.ts";
 import { CardFarm } from "../support/card_farm.ts";
+import { temporaryFolder } from "../support/lab.ts";
+import { LabProcess } from "../support/lab_process.ts";
+import { Namespace, namespaces } from "../support/namespace.ts";
+import { missing } from "../support/needs.ts";
+
+const noTap = await missing("ffi", "root", "tun", { program: "ip" }, { program: "nsenter" }, {
+  program: "ping",
+}) || !await namespaces();
 
 Deno.test("two diag cards ping each other through a hub, without root", async () => {
   await using hubs = new Hubs();
@@ -23,4 +31,40 @@ Deno.test("two diag cards ping each other through a hub, without root", async ()
   await farm.online(1);
   assertMatch(await farm.exec(2, "ping -c 1 172.31.0.2"), /1 received/);
   assertEquals(farm.events.filter(({ type }) => type === "failed"), []);
+});
+
+Deno.test({
+  name: "two diag cards on a hub with a TAP as its uplink are pinged by the host, and ping it",
+  ignore: noTap,
+}, async () => {
+  await using namespace = await Namespace.make();
+  await using folder = await temporaryFolder();
+  const config = {
+    listen: "127.0.0.1:0",
+    state: "state",
+    networks: { lab: { uplink: "tap:kblab", address: "172.31.0.254/24" } },
+    cards: {
+      mic0: { os: "diag", net: "hub:lab", console: ["none"] },
+      mic1: { os: "diag", net: "hub:lab", console: ["stdio"] },
+    },
+  };
+  const file = `${folder.path}/knightsbridge.jsonc`;
+  await Deno.writeTextFile(file, JSON.stringify(config));
+  const { within } = namespace;
+  await using host = await LabProcess.start("host", ["--config", file], { within });
+  const [, port] = /:(\d+)$/.exec(await host.line(/listening/))!;
+  const card = (home: string) =>
+    LabProcess.start("card", ["--connect", `127.0.0.1:${port}`, "--machine", "diag"], {
+      within,
+      env: { XDG_CONFIG_HOME: `${folder.path}/${home}` },
+    });
+  await using _first = await card("a");
+  await host.line(/^host: mic0: state online/);
+  await using _second = await card("b");
+  await host.line(/^host: mic1: state online/);
+  for (const address of ["172.31.0.1", "172.31.0.2"]) {
+    assertMatch(await namespace.run("ping", "-c", "3", "-i", "0.2", address), /3 received, 0%/);
+  }
+  await host.type("ping -c 2 172.31.0.254; ping -c 2 172.31.0.1\r");
+  await host.output(/2 sent, 2 received, 0% lost[^]*2 sent, 2 received, 0% lost/);
 });

@@ -11,6 +11,7 @@ import { chains } from "./chains.ts";
 import { crashConsistency } from "./crash_consistency.ts";
 import { cutEverywhere } from "./cut_everywhere.ts";
 import { frames } from "./frames.ts";
+import { manyCards } from "./many_cards.ts";
 import { registers } from "./registers.ts";
 import { killAndVerifySoak } from "./kill_and_verify.ts";
 import type { Soak } from "./types.ts";
@@ -23,6 +24,7 @@ const SOAKS: Readonly<Record<string, Soak>> = {
   frames,
   registers,
   "kill-and-verify": killAndVerifySoak,
+  "many-cards": manyCards,
 };
 const NAMES = Object.keys(SOAKS).join(", ");
 

@@ -6,9 +6,11 @@
 import { runCard } from "../../card/card.ts";
 import { DiagMachine } from "../../card/machine/diag/machine.ts";
 import type { Hubs } from "../../host/backends/hub/hubs.ts";
+import type { BlockBackend } from "../../host/backends/types.ts";
 import type { CardOptions } from "../../host/cards/card.ts";
 import { diagImages } from "../../host/control/images.ts";
 import { type OpenDevices, openDevices } from "../../host/control/open_devices.ts";
+import { BlockDevice } from "../../host/devices/block.ts";
 import { Condition } from "../../host/driver/condition.ts";
 import { Host, type HostEvent } from "../../host/host.ts";
 import { dialTcp, listenTcp } from "../../protocol/mod.ts";
@@ -21,6 +23,8 @@ export interface FarmOptions {
   readonly net?: string;
   readonly hubs?: Hubs;
   readonly restart?: CardOptions["restart"];
+  /** Further disks of card `number`, behind its own: the farm's from then on. */
+  readonly moreDisks?: (number: number) => readonly BlockBackend[];
 }
 
 export class CardFarm implements AsyncDisposable {
@@ -29,14 +33,18 @@ export class CardFarm implements AsyncDisposable {
   readonly opened: readonly OpenDevices[];
   readonly #changed = new Condition();
   readonly #running = new Map<number, CardProcess>();
+  readonly #more: readonly (readonly BlockDevice[])[];
 
   private constructor(opened: readonly OpenDevices[], options: FarmOptions) {
     this.opened = opened;
+    this.#more = opened.map((_, number) =>
+      options.moreDisks?.(number).map((backend) => new BlockDevice({ backend })) ?? []
+    );
     this.host = new Host({
       listener: listenTcp("127.0.0.1", 0),
       cards: opened.map(({ devices, address }, number) => ({
         name: `mic${number}`,
-        devices,
+        devices: [...devices, ...this.#more[number]!],
         images: diagImages({ cmdline: undefined, name: `mic${number}`, address }),
         identity: identityOf(number).toHex(),
         restart: options.restart ?? "never",
@@ -81,11 +89,15 @@ export class CardFarm implements AsyncDisposable {
     await this.host.cards.get(`mic${number}`)!.waitFor(["online"]);
   }
 
-  /** Ends the process of card `number`; resolves when the host knows. */
+  /**
+   * Ends the process of card `number`; resolves when the host knows. One that went before it had a session to say goodbye
+   * in may be waited for, until its next process comes.
+   */
   async vanish(number: number): Promise<void> {
     await this.#running.get(number)?.[Symbol.asyncDispose]();
     this.#running.delete(number);
-    await this.host.cards.get(`mic${number}`)!.waitFor(["absent"]);
+    const card = this.host.cards.get(`mic${number}`)!;
+    await this.until(() => !card.linkUp || undefined);
   }
 
   /** What `command` prints. @throws {Error} if it fails */
@@ -106,7 +118,8 @@ export class CardFarm implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#running.values()].map((card) => card[Symbol.asyncDispose]()));
     await this.host[Symbol.asyncDispose]();
-    await Promise.all(this.opened.map((devices) => devices[Symbol.asyncDispose]()));
+    const devices = [...this.opened, ...this.#more.flat()];
+    await Promise.all(devices.map((device) => device[Symbol.asyncDispose]()));
   }
 }
 
