@@ -135,6 +135,7 @@ export class ControlledCard implements CardControl {
       record: this.#recorder.last,
       linkLost: this.#linkLost,
       failure: this.#failure,
+      fault: this.#card.fault,
       bound: this.#card.bound,
       autoboot: this.#options.autoboot ?? true,
       hasImages: this.#options.images !== undefined,

@@ -26,6 +26,8 @@ export interface WhyView {
   readonly linkLost: number | undefined;
   /** Why the card process, or its last boot, could not be used. */
   readonly failure: string | undefined;
+  /** Why the host has no card process be it. */
+  readonly fault: string | undefined;
   /** The only identity that may be this card. */
   readonly bound: string | undefined;
   readonly autoboot: boolean;
@@ -40,7 +42,13 @@ export interface WhyView {
 const RECENT = 5 * 60_000;
 
 export function why(view: WhyView): Why {
-  const { status, linkLost } = view;
+  const { status, linkLost, fault } = view;
+  if (fault !== undefined) {
+    return {
+      sentence: `the host cannot lend ${status.name} its devices: ${fault}`,
+      advice: "put that right in its configuration, and start the host again",
+    };
+  }
   if (status.link === "down") return lost(view, linkLost ?? status.since);
   switch (status.state) {
     case "absent":

@@ -53,6 +53,7 @@ function view({ status, ...change }: Change): WhyView {
     record: RECORD,
     linkLost: undefined,
     failure: undefined,
+    fault: undefined,
     bound: undefined,
     autoboot: true,
     hasImages: true,
@@ -70,6 +71,12 @@ const TABLE: readonly (readonly [string, Change, string, RegExp])[] = [
     { status: { ...gone, identity: undefined! }, bound: "07".repeat(16) },
     "no card process has connected as mic0",
     /deno task card --connect HOST:PORT", with identity 0707/,
+  ],
+  [
+    "has a disk that the host cannot open",
+    { status: gone, fault: "Cannot open disk '/srv/root.img': no such file" },
+    "the host cannot lend mic0 its devices: Cannot open disk '/srv/root.img': no such file",
+    /put that right in its configuration/,
   ],
   [
     "turned somebody away",

@@ -8,6 +8,7 @@ import { assert } from "@std/assert";
 import { runCard } from "../../card/card.ts";
 import { v86Machine } from "../../card/machine/v86/machine.ts";
 import type { ControlledCard } from "../../host/cards/controlled_card.ts";
+import type { CardState } from "../../host/cards/card.ts";
 import { ControlledHost } from "../../host/cards/controlled_host.ts";
 import type { BootRecord } from "../../host/control/card_control.ts";
 import { linuxImages } from "../../host/control/images.ts";
@@ -29,26 +30,34 @@ interface Host extends AsyncDisposable {
 export class LinuxCard implements AsyncDisposable {
   /** The image of its root disk. */
   readonly disk: string;
+  /** Its next machine cannot be made: no reset succeeds. */
+  broken = false;
   readonly #images: BootImages;
+  readonly #state: string | undefined;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #host: Host;
 
-  private constructor(disk: string, images: BootImages, host: Host) {
+  private constructor(disk: string, images: BootImages, host: Host, state: string | undefined) {
     this.disk = disk;
+    this.#state = state;
     this.#images = images;
     this.#host = host;
     this.#running = runCard({
       dial: () => this.#host.listener.dial(),
-      machine: v86Machine,
+      machine: (options) =>
+        this.broken ? Promise.reject(new Error("it is broken")) : v86Machine(options),
       memoryBytes: MEMORY,
       identity: new Uint8Array(16).fill(1),
       signal: this.#stop.signal,
     });
   }
 
-  /** Its card is ready, and boots when it is told to; the root disk is a copy in `folder`. */
-  static async start(folder: string): Promise<LinuxCard> {
+  /**
+   * Its card is ready, and boots when it is told to; the root disk is a copy in `folder`. What its hosts keep of it is in
+   * `state`.
+   */
+  static async start(folder: string, state?: string): Promise<LinuxCard> {
     const { path } = await rootDisk(folder);
     const { folder: image, manifest } = (await cachedCardImage())!;
     const images = await linuxImages(
@@ -59,19 +68,20 @@ export class LinuxCard implements AsyncDisposable {
         cmdline: manifest.cmdline,
       },
     );
-    const card = new LinuxCard(path, images, await openHost(path, images));
-    await card.#reaches("ready");
+    const card = new LinuxCard(path, images, await openHost(path, images, state), state);
+    await card.reaches("ready");
     return card;
   }
 
-  get #control(): ControlledCard {
+  /** What its host has of it; another one after `changeHost`. */
+  get control(): ControlledCard {
     return this.#host.control.cards.get(NAME)!;
   }
 
   /** Boots, and is online. */
   async boot(): Promise<void> {
-    await this.#control.boot();
-    await this.#reaches("online");
+    await this.control.boot();
+    await this.reaches("online");
   }
 
   /** What a command says on its standard output; it must succeed. */
@@ -79,7 +89,7 @@ export class LinuxCard implements AsyncDisposable {
     let output = "";
     let errors = "";
     const text = new TextDecoder();
-    const status = await this.#control.exec(command, {
+    const status = await this.control.exec(command, {
       stdout: (bytes) => void (output += text.decode(bytes)),
       stderr: (bytes) => void (errors += text.decode(bytes)),
     });
@@ -89,24 +99,24 @@ export class LinuxCard implements AsyncDisposable {
 
   /** Asks it to shut down; what is on record of the boot, once the card is ready again. */
   async shutdown(): Promise<BootRecord> {
-    await this.#control.shutdown();
+    await this.control.shutdown();
     return await this.#ended();
   }
 
   /** Runs a command that the card OS does not survive; what is on record of the boot, once the card is ready again. */
   async dies(command: string): Promise<BootRecord> {
     // It is told that there will be no answer.
-    const running = this.#control.exec(command, { stdout() {}, stderr() {} }).catch(() => {});
+    const running = this.control.exec(command, { stdout() {}, stderr() {} }).catch(() => {});
     const record = await this.#ended();
     await running;
     return record;
   }
 
-  /** The host goes and leaves the card OS as it is; another one adopts it. */
-  async changeHost(): Promise<void> {
+  /** The host goes and leaves the card OS as it is; another one adopts it, or finds the card in `state`. */
+  async changeHost(state: CardState = "online"): Promise<void> {
     await this.#host[Symbol.asyncDispose]();
-    this.#host = await openHost(this.disk, this.#images);
-    await this.#reaches("online");
+    this.#host = await openHost(this.disk, this.#images, this.#state);
+    await this.reaches(state);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,24 +126,28 @@ export class LinuxCard implements AsyncDisposable {
   }
 
   async #ended(): Promise<BootRecord> {
-    await this.#reaches("ready");
-    return this.#control.boots().at(-1)!;
+    await this.reaches("ready");
+    return this.control.boots().at(-1)!;
   }
 
-  async #reaches(state: "ready" | "online"): Promise<void> {
+  async reaches(state: CardState): Promise<void> {
     const limit = new AbortController();
     const timer = setTimeout(() => {
-      limit.abort(new Error(`not ${state}: ${this.#control.why().sentence}`));
+      limit.abort(new Error(`not ${state}: ${this.control.why().sentence}`));
     }, 60_000);
     try {
-      await this.#control.waitFor([state], limit.signal);
+      await this.control.waitFor([state], limit.signal);
     } finally {
       clearTimeout(timer);
     }
   }
 }
 
-async function openHost(disk: string, images: BootImages): Promise<Host> {
+async function openHost(
+  disk: string,
+  images: BootImages,
+  state: string | undefined,
+): Promise<Host> {
   const opened: OpenDevices = await openDevices({
     disks: [disk],
     net: "none",
@@ -148,6 +162,7 @@ async function openHost(disk: string, images: BootImages): Promise<Host> {
   const control = new ControlledHost({
     version: "0.0.0",
     listener,
+    state,
     cards: [{ name: NAME, devices, exec, images, autoboot: false, os: "linux" }],
   });
   return {
