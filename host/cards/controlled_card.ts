@@ -218,6 +218,16 @@ export class ControlledCard implements CardControl {
     return await exec.run(command, options);
   }
 
+  resizeDisk(name: string, size: number): Promise<void> {
+    return this.#card.lent.resizeDisk(name, size);
+  }
+  swapDisk(name: string, choice: string): Promise<void> {
+    return this.#card.lent.swapDisk(name, choice, (error) => this.#hooks.onFailed(error as Error));
+  }
+  setCarrier(up: boolean): void {
+    this.#card.lent.setCarrier(up);
+  }
+
   /** Everything that happens to the card, in order; returns whether its status is another one now. */
   happened(happening: CardHappening): void {
     if (happening.type === "link") {

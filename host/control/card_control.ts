@@ -133,6 +133,13 @@ export interface CardControl {
   waitFor(states: readonly CardState[], signal: AbortSignal): Promise<CardStatus>;
   /** Runs `command` once the card OS takes commands. @throws {TypeError} a sentence, if it is not online */
   exec(command: string, options: ExecOptions): Promise<number>;
+
+  /** `size` in bytes; whole sectors. @throws {RangeError | BackendError} if that cannot be: nothing changes then */
+  resizeDisk(name: string, size: number): Promise<void>;
+  /** The same disk on another backend, `choice` as on the command line. @throws as {@linkcode resizeDisk} */
+  swapDisk(name: string, choice: string): Promise<void>;
+  /** Plugs in or pulls the cable of the card's network. @throws {RangeError} if it has none */
+  setCarrier(up: boolean): void;
 }
 
 export type ControlEvent =

@@ -79,6 +79,37 @@ Deno.test("ctl exec passes output and status on, and ends with its card OS", asy
   assertMatch(await ctl.says(6, "exec", "mic0", "crash"), /the card OS .*has stopped/);
 });
 
+Deno.test("ctl disk and ctl net change what a card has, while it runs, and say what cannot be", async () => {
+  await using folder = await temporaryFolder();
+  const ctl = new Ctl(`${folder.path}/host.sock`);
+  const [one, two] = [`${folder.path}/one.img`, `${folder.path}/two.img`];
+  for (const path of [one, two]) {
+    await Deno.writeFile(path, new Uint8Array(0));
+    await Deno.truncate(path, 4 << 20);
+  }
+  const host = ["--disk", one, "--console", "none", "--control", ctl.control];
+  await using _lab = await Lab.start({ os: "diag", host });
+  await ctl.says(0, "wait", "mic0", "--state", "online");
+  assertMatch(await ctl.says(0, "disk", "resize", "mic0", "disk0", "8M"), /one\.img, 8 MiB\n$/);
+  assertMatch(
+    await ctl.says(2, "disk", "resize", "mic0", "disk0", "7"),
+    /^ctl: Cannot use the body/,
+  );
+  assertMatch(
+    await ctl.says(2, "disk", "resize", "mic0", "disk7", "8M"),
+    /Cannot find disk "disk7"/,
+  );
+  await Deno.truncate(two, 8 << 20);
+  assertMatch(await ctl.says(0, "disk", "swap", "mic0", "disk0", two), /two\.img, 8 MiB\n$/);
+  assertMatch(
+    await ctl.says(3, "disk", "swap", "mic0", "disk0", `${folder.path}/no`),
+    /Cannot open/,
+  );
+  assertMatch(await ctl.says(2, "net", "down"), /mic0: it has no network/);
+  assertMatch(await ctl.says(2, "net", "sideways"), /wanted up or down/);
+  assertEquals((await ctl.json("status"))[0].state, "online");
+});
+
 Deno.test("ctl status --watch tells each state as it comes, and ends with its host", async () => {
   await using folder = await temporaryFolder();
   const { ctl, lab } = await start(folder.path);

@@ -3,9 +3,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { BODY_LIMIT } from "../../host/control/api/app.ts";
 import { ROUTES } from "../../host/control/api/routes/mod.ts";
 import { SCHEMAS } from "../../host/control/api/schemas.ts";
+import { NetDevice } from "../../host/devices/net.ts";
 import { ExecChannel } from "../../host/control/exec.ts";
 import { LIFE_STATES } from "../../host/driver/states.ts";
 import { CARD_STATE } from "../../host/control/api/schemas.ts";
+import { MemoryNet } from "../support/memory_net.ts";
 import { ApiRig } from "../support/api_rig.ts";
 import { bootedCard, IMAGES } from "../support/host_bench.ts";
 
@@ -115,6 +117,17 @@ Deno.test("exec on a card that is not online is a conflict", async () => {
   ]);
 });
 
+Deno.test("the cable of a card's network is pulled and plugged in", async () => {
+  await using device = new NetDevice(new MemoryNet());
+  await using rig = await ApiRig.start({ devices: [device] });
+  const carrier = async (wanted: string) => {
+    const { body } = await rig.call("PATCH", "/v1/cards/mic0/net", { carrier: wanted });
+    return body.devices[0].carrier;
+  };
+  assertEquals((await rig.call("GET", "/v1/cards/mic0")).body.devices[0].carrier, true);
+  assertEquals([await carrier("down"), await carrier("up")], [false, true]);
+});
+
 Deno.test("what is asked wrongly is refused with a sentence, and is no failure of ours", async () => {
   await using rig = await ApiRig.start();
   const cases = [
@@ -128,6 +141,10 @@ Deno.test("what is asked wrongly is refused with a sentence, and is no failure o
     ["GET", "/v1/cards/mic0/wait?state=gone", undefined, 400, /the query's state/],
     ["GET", "/v1/cards/mic0/wait?state=ready&timeout=-1", undefined, 400, /the query's timeout/],
     ["GET", "/v1/cards/mic0/wait?state=ready&tiemout=1", undefined, 400, /tiemout/],
+    ["PATCH", "/v1/cards/mic0/net", { carrier: "down" }, 400, /it has no network$/],
+    ["PATCH", "/v1/cards/mic0/net", { carrier: "off" }, 400, /the body's carrier/],
+    ["PATCH", "/v1/cards/mic0/disks/disk0", { size: 1024 }, 400, /Cannot find disk "disk0"/],
+    ["PATCH", "/v1/cards/mic0/disks/disk0", { size: 1 }, 400, /the body/],
     ["POST", "/v1/cards/mic0/exec", { comand: "true" }, 400, /the body/],
     ["POST", "/v1/cards/mic0/exec", { command: "" }, 400, /the body's command/],
     ["POST", "/v1/cards/mic0/exec", { command: "x".repeat(BODY_LIMIT) }, 413, /65536 bytes/],

@@ -181,6 +181,11 @@ export const SCHEMAS = {
   CardStats: stats,
   ExecRequest: z.strictObject({ command: z.string().min(1) }),
   ExecLine: execLine,
+  ChangeDisk: z.union([
+    z.strictObject({ size: z.int().min(512).describe("Bytes") }),
+    z.strictObject({ swap: z.string().min(1).describe("As `host --disk` has it") }),
+  ]),
+  ChangeNet: z.strictObject({ carrier: z.enum(["up", "down"]) }),
   ControlEvent: event,
   Problem: problem,
 } as const satisfies Record<string, z.ZodType>;

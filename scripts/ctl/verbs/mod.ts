@@ -6,11 +6,13 @@
 import type { Verb } from "../verb.ts";
 import { CHECK } from "./check.ts";
 import { COMPLETION } from "./completion.ts";
+import { DISK } from "./disk.ts";
 import { EXEC } from "./exec.ts";
 import { INFO } from "./info.ts";
 import { BOOT, RESET, RESUME, SHUTDOWN, SUSPEND } from "./lifecycle.ts";
 import { LOG } from "./log.ts";
 import { LSPCI } from "./lspci.ts";
+import { NET } from "./net.ts";
 import { POSTCODE } from "./postcode.ts";
 import { STATS } from "./stats.ts";
 import { STATUS } from "./status.ts";
@@ -33,5 +35,7 @@ export const VERBS: readonly Verb[] = [
   POSTCODE,
   STATS,
   EXEC,
+  DISK,
+  NET,
   COMPLETION,
 ];

@@ -7,6 +7,7 @@ import type { Route } from "../route.ts";
 import { BOOT_ROUTES } from "./boots.ts";
 import { CARD_ROUTES } from "./cards.ts";
 import { COMMAND_ROUTES } from "./commands.ts";
+import { DEVICE_ROUTES } from "./devices.ts";
 import { EXEC_ROUTES } from "./exec.ts";
 import { HOST_ROUTES } from "./host.ts";
 import { INFO_ROUTES } from "./info.ts";
@@ -18,4 +19,5 @@ export const ROUTES: readonly Route[] = [
   ...INFO_ROUTES,
   ...BOOT_ROUTES,
   ...EXEC_ROUTES,
+  ...DEVICE_ROUTES,
 ];
