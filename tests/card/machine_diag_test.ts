@@ -6,6 +6,7 @@ import { BootRefused } from "../../card/machine/types.ts";
 import { DeviceError } from "../../protocol/mod.ts";
 import { DiagRig } from "../support/diag_rig.ts";
 import { LoopbackConsole, LoopbackDisk } from "../support/loopback_models.ts";
+import { turnsUntil } from "../support/turns.ts";
 
 const EXEC = [
   "org.knightsbridge.exec.in",
@@ -330,6 +331,19 @@ Deno.test("crash stops without a flush", async () => {
   it.console.typed("crash\r");
   assertEquals(await it.rig.stopped, { reason: "crashed", detail: "crash command" });
   assert(!it.disk.log.includes("4 0 0"));
+});
+
+Deno.test("hang leaves a machine that is not alive, does nothing and does not shut down", async () => {
+  await using it = await shell();
+  let stopped = false;
+  void it.rig.stopped.then(() => stopped = true);
+  assertEquals(it.rig.machine.alive(), true);
+  it.console.typed("hang\r");
+  await turnsUntil(() => !it.rig.machine.alive(), "it hangs");
+  it.rig.machine.requestShutdown();
+  let turns = 0;
+  await turnsUntil(() => ++turns === 100, "it has not obeyed");
+  assertEquals([stopped, it.disk.log.includes("4 0 0")], [false, false]);
 });
 
 Deno.test("requestShutdown() stops in good order, and ends what runs", async () => {

@@ -49,6 +49,13 @@ Deno.test({ name: "Linux on a card, and every end of it", ignore: noTools }, asy
     });
   }
 
+  await t.step("asked to shut down, it does not obey: the card is reset", async () => {
+    await card.boot();
+    // Ctrl-Alt-Del goes to a process of no consequence.
+    await card.sh("sleep 1000 >/dev/null 2>&1 & echo $! >/proc/sys/kernel/cad_pid");
+    assertEquals(ending(await card.shutdown(1000)), ["nop", true]);
+  });
+
   await t.step("a panic ends it as crashed, and the kernel's last words are kept", async () => {
     await card.boot();
     const record = await card.dies("echo c >/proc/sysrq-trigger; sleep 1000");

@@ -73,7 +73,7 @@ export class Board {
     this.#events?.stopped(reason, detail);
   }
 
-  /** Power off without a word. */
+  /** Nothing gets through any more, and nobody is told: power off without a word, or an OS that hangs. */
   cut(): void {
     this.#stopped = true;
   }

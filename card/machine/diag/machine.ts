@@ -83,6 +83,10 @@ export class DiagMachine implements Machine {
     this.#os = new DiagOs(this.#board, `${options} ${image.cmdline}`.trim());
   }
 
+  alive(): boolean {
+    return !this.#board.stopped;
+  }
+
   requestShutdown(): void {
     this.#os?.shutdown("poweroff", "requested");
   }

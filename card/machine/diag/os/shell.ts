@@ -8,7 +8,7 @@ import { bench } from "./commands/bench.ts";
 import { dd, discard, lsblk, sha256, sync } from "./commands/disk.ts";
 import { cat, echo, lspci, seq, stty, uname } from "./commands/info.ts";
 import { ip, ping } from "./commands/net.ts";
-import { crash, halt, poweroff, reboot } from "./commands/power.ts";
+import { crash, halt, hang, poweroff, reboot } from "./commands/power.ts";
 import { type Command, type CommandIo, UsageError } from "./commands/types.ts";
 import type { DiagOs } from "./os.ts";
 
@@ -59,6 +59,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   halt,
   reboot,
   crash,
+  hang,
 };
 
 type Token = { readonly word: string } | { readonly operator: ";" | "&&" };

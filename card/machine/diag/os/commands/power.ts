@@ -29,3 +29,12 @@ export const crash: Command = {
     return 1;
   },
 };
+
+export const hang: Command = {
+  usage: "",
+  summary: "stand still for ever, as a system with its interrupts off does",
+  run(_args, _io, os) {
+    os.board.cut();
+    return 1;
+  },
+};
