@@ -48,7 +48,7 @@ export async function lend(
       say(event, suppressedLine(event));
     }),
   );
-  const { devices, exec, address, consoles } = opening.use(
+  const { devices, exec, console, address, consoles } = opening.use(
     await openDevices({
       disks: card.disks,
       net: card.net,
@@ -70,7 +70,7 @@ export async function lend(
   );
   const { kernel, initrd, cmdline } = card;
   const images = await imagesOf(card.os, { kernel, initrd, cmdline, name, address });
-  const options = { ...policyOf(name, card), devices, images, exec };
+  const options = { ...policyOf(name, card), devices, images, exec, console };
   const kept = opening.move();
   return { options, exec, consoles, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }

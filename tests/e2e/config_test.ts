@@ -31,8 +31,9 @@ const startCard = (port: string, home: string) =>
 
 Deno.test("host --config serves its cards, which ping each other; one without its disk stands aside", async () => {
   await using folder = await bench(BENCH);
+  const control = `${folder.path}/host.sock`;
   await using host = await LabProcess.start("host", [
-    ...["--config", folder.file, "--name", "mic1", "--console", "stdio"],
+    ...["--config", folder.file, "--name", "mic1", "--console", "stdio", "--control", control],
   ]);
   const failed = await host.line(/^host: mic0: Cannot open/);
   assertStringIncludes(failed, `${folder.path}/none.img: no such file`);
@@ -57,6 +58,11 @@ Deno.test("host --config serves its cards, which ping each other; one without it
   assertEquals(first.lines.filter((line) => /goodbye/.test(line)), []);
   const kept = await Array.fromAsync(Deno.readDir(`${folder.path}/state`), ({ name }) => name);
   assertEquals(kept.toSorted(), ["mic0", "mic1", "mic2"]);
+  // What its console showed is there too, and why the one that stands aside does.
+  assertMatch(await Deno.readTextFile(`${folder.path}/state/mic1/boot-1.log`), /2 received/);
+  await using why = await LabProcess.start("ctl", ["--control", control, "why", "mic0"]);
+  assertEquals(await why.ended, EXIT.ok, why.transcript());
+  assertMatch(why.stdout, /^the host cannot lend mic0 its devices: Cannot open disk image /);
 });
 
 for (
@@ -109,6 +115,8 @@ Deno.test("config checks a file and prints what is in effect", async () => {
   await using check = await LabProcess.start("config", ["check", folder.file]);
   assertEquals(await check.ended, EXIT.ok);
   assertEquals(check.stdout, `${folder.file}: mic0, mic1, mic2: all is well\n`);
+  await using ctl = await LabProcess.start("ctl", ["config", "check", folder.file]);
+  assertEquals([await ctl.ended, ctl.stdout], [EXIT.ok, check.stdout]);
   await using print = await LabProcess.start("config", ["print", folder.file]);
   assertEquals(await print.ended, EXIT.ok);
   const { cards } = JSON.parse(print.stdout);

@@ -7,6 +7,7 @@ import type { Verb } from "../verb.ts";
 import { CHECK } from "./check.ts";
 import { COMPLETION } from "./completion.ts";
 import { DISK } from "./disk.ts";
+import { CONFIG } from "./config.ts";
 import { EXEC } from "./exec.ts";
 import { INFO } from "./info.ts";
 import { BOOT, RESET, RESUME, SHUTDOWN, SUSPEND } from "./lifecycle.ts";
@@ -37,5 +38,6 @@ export const VERBS: readonly Verb[] = [
   EXEC,
   DISK,
   NET,
+  CONFIG,
   COMPLETION,
 ];
