@@ -39,7 +39,7 @@ export async function compile({ name, task }: Program, path: string): Promise<vo
   }
   const run = await new Deno.Command(path, { args: ["--help"], cwd: "/", stdin: "null" }).output();
   const help = new TextDecoder().decode(run.stdout);
-  if (run.success && help.includes(`deno task ${task}:`)) return;
+  if (run.success && new RegExp(`^(deno task )?${task}: `).test(help)) return;
   await Deno.remove(path);
   throw new CommandError(
     EXIT.resource,

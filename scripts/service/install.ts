@@ -7,6 +7,8 @@
  * @module
  */
 import { CommandError, EXIT } from "../cli/mod.ts";
+import { SCRIPTS } from "../ctl/completion.ts";
+import { VERBS } from "../ctl/verbs/mod.ts";
 import {
   type Installed,
   type Item,
@@ -82,6 +84,14 @@ async function plan(places: Places): Promise<Item[]> {
   for (const unit of UNITS) {
     const content = await filled(`${user ? "user" : "system"}/${unit}`);
     items.push({ path: `${units}/${unit}`, content });
+  }
+  const completions = {
+    bash: `${places.bash}/knightsbridge`,
+    zsh: `${places.zsh}/_knightsbridge`,
+    fish: `${places.fish}/knightsbridge.fish`,
+  };
+  for (const [shell, path] of Object.entries(completions)) {
+    items.push({ path, content: SCRIPTS[shell]!(VERBS) });
   }
   if (sleep !== undefined) {
     const content = await filled("system-sleep");

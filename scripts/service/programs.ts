@@ -13,6 +13,7 @@ export interface Program {
 }
 
 export const PROGRAMS: readonly Program[] = [
+  { name: "knightsbridge", task: "ctl" },
   { name: "knightsbridge-host", task: "host" },
   { name: "knightsbridge-card", task: "card" },
   { name: "knightsbridge-keygen", task: "keygen" },

@@ -1,5 +1,5 @@
 // The service's script: what it installs runs, from elsewhere and without this checkout's help, and goes without a trace.
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { taskArguments } from "../../scripts/cli/tasks.ts";
 import { isState, temporaryFolder } from "../support/lab.ts";
 import { LabProcess } from "../support/lab_process.ts";
@@ -33,6 +33,11 @@ async function execStart(path: string, values: Record<string, string>): Promise<
   return line!.replaceAll(/%\w/g, (name) => values[name]!).split(" ");
 }
 
+const CONFIG = `{
+  "listen": "127.0.0.1:0",
+  "cards": { "mic0": { "os": "diag", "disks": ["mem:1M"] } },
+}`;
+
 Deno.test("install, run, install again, remove: what the units start works offline, and nothing is left", async () => {
   await using folder = await temporaryFolder();
   const { path } = folder;
@@ -46,23 +51,42 @@ Deno.test("install, run, install again, remove: what the units start works offli
   await service(path, "install", "--user", "--prefix", prefix);
   const installed = await tree(prefix);
   const units = `${prefix}/share/systemd/user`;
-  // No cache of Deno's, no network but loopback's, another folder: what a machine without this checkout has.
+  // No cache of Deno's, another folder, no checkout: what a machine has where this was installed.
+  const config = `${path}/home/config`;
+  await Deno.mkdir(`${config}/knightsbridge`, { recursive: true });
+  await Deno.writeTextFile(`${config}/knightsbridge/knightsbridge.jsonc`, CONFIG);
   const env = {
     HOME: `${path}/home`,
-    XDG_CONFIG_HOME: `${path}/home/config`,
+    XDG_CONFIG_HOME: config,
+    XDG_STATE_HOME: `${path}/home/state`,
+    XDG_RUNTIME_DIR: path,
     DENO_DIR: `${path}/deno`,
   };
   const from = { env, cwd: "/" };
+  const control = ["--control", `${path}/host.sock`];
   {
-    const [host] = await execStart(`${units}/knightsbridge-host.service`, { "%E": path });
-    const options = ["--listen", "127.0.0.1:0", "--os", "diag", "--disk", "mem:1M", "--json"];
-    await using hostProcess = LabProcess.run("host", [host!, ...options], from);
+    const host = await execStart(`${units}/knightsbridge-host.service`, { "%E": config });
+    await using hostProcess = LabProcess.run("host", [...host, ...control, "--json"], from);
     const { port } = await hostProcess.event(({ type }) => type === "listening");
     const card = await execStart(`${units}/knightsbridge-card@.service`, {
       "%i": `127.0.0.1:${port}`,
     });
     await using _card = LabProcess.run("card", [...card, "--machine", "diag", "--json"], from);
     await hostProcess.event(isState("online"));
+    // As the sleep hook calls it.
+    await using suspend = LabProcess.run(
+      "ctl",
+      [`${prefix}/bin/knightsbridge`, "suspend", "--wait", ...control],
+      from,
+    );
+    assertEquals(await suspend.ended, 0, suspend.transcript());
+    await using resume = LabProcess.run(
+      "ctl",
+      [`${prefix}/bin/knightsbridge`, "resume", "--wait", ...control],
+      from,
+    );
+    assertEquals(await resume.ended, 0, resume.transcript());
+    assertStringIncludes(resume.stdout, "mic0: online");
   }
   assertEquals(await tree(prefix), installed, "they wrote into the installation");
 

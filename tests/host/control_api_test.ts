@@ -195,3 +195,13 @@ interface Operation {
 Deno.test("the API knows every state of a card", () => {
   assertEquals(CARD_STATE.options.toSorted(), [...LIFE_STATES, "absent"].toSorted());
 });
+
+Deno.test("GET /metrics is Prometheus' text of every card", async () => {
+  await using rig = await ApiRig.start();
+  const response = await rig.fetch("/metrics");
+  assertEquals(response.status, 200);
+  assertMatch(response.headers.get("content-type")!, /^text\/plain; version=0\.0\.4/);
+  const text = await response.text();
+  assertMatch(text, /^knightsbridge_card_state\{card="mic0",state="absent"\} 1$/m);
+  assertEquals(rig.failures, []);
+});

@@ -4,6 +4,7 @@
  * @module
  */
 import type { z } from "zod";
+import type { HostMetrics } from "../../metrics/host_metrics.ts";
 import type { CardControl, HostControl } from "../card_control.ts";
 import type { ControlEvents } from "./events.ts";
 import type { ProblemStatus } from "./problem.ts";
@@ -13,6 +14,7 @@ import type { SchemaName, Shape } from "./schemas.ts";
 export interface ApiContext {
   readonly host: HostControl;
   readonly events: ControlEvents;
+  readonly metrics: HostMetrics;
   /** Where this API is, for people. */
   readonly place: { readonly name: string };
 }

@@ -10,6 +10,7 @@
  */
 import { BackendError, isLoopback } from "../../../protocol/mod.ts";
 import { onUnixSocket } from "../../backends/unix_socket.ts";
+import { HostMetrics } from "../../metrics/host_metrics.ts";
 import type { HostControl } from "../card_control.ts";
 import { controlApp } from "./app.ts";
 import { ControlEvents } from "./events.ts";
@@ -39,18 +40,19 @@ export class ControlServer implements AsyncDisposable {
   /** `/run/knightsbridge/host.sock` or `tcp:127.0.0.1:4311`, with the port that was really taken. */
   readonly name: string;
   readonly #server: Deno.HttpServer;
-  readonly #events: ControlEvents;
+  /** What listens to the host. */
+  readonly #listening: AsyncDisposableStack;
   readonly #stop: AbortController;
 
   private constructor(
     name: string,
     server: Deno.HttpServer,
-    events: ControlEvents,
+    listening: AsyncDisposableStack,
     stop: AbortController,
   ) {
     this.name = name;
     this.#server = server;
-    this.#events = events;
+    this.#listening = listening;
     this.#stop = stop;
   }
 
@@ -60,11 +62,14 @@ export class ControlServer implements AsyncDisposable {
    */
   static async start({ host, address, onError }: ControlServerOptions): Promise<ControlServer> {
     const stop = new AbortController();
-    const events = new ControlEvents(host);
+    await using opened = new AsyncDisposableStack();
+    const events = opened.use(new ControlEvents(host));
+    const metrics = opened.use(new HostMetrics(host));
     const place = { name: "" };
     const app = controlApp({
       host,
       events,
+      metrics,
       place,
       signal: stop.signal,
       onError,
@@ -77,7 +82,7 @@ export class ControlServer implements AsyncDisposable {
       const act = `Cannot serve the control API on ${path}`;
       const server = await onUnixSocket(path, act, () => Deno.serve({ ...common, path }, app));
       place.name = path;
-      return new ControlServer(path, server, events, stop);
+      return new ControlServer(path, server, opened.move(), stop);
     }
     const { hostname, port, insecure } = address;
     if (!isLoopback(hostname) && !insecure) {
@@ -90,7 +95,7 @@ export class ControlServer implements AsyncDisposable {
       const server = Deno.serve({ ...common, hostname, port }, app);
       const { port: taken } = server.addr;
       place.name = `tcp:${hostname.includes(":") ? `[${hostname}]` : hostname}:${taken}`;
-      return new ControlServer(place.name, server, events, stop);
+      return new ControlServer(place.name, server, opened.move(), stop);
     } catch (cause) {
       const text = `Cannot serve the control API on ${hostname}:${port}: ${
         (cause as Error).message
@@ -101,7 +106,7 @@ export class ControlServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new DOMException("The host is stopped", "AbortError"));
-    this.#events[Symbol.dispose]();
+    await this.#listening[Symbol.asyncDispose]();
     await this.#server.shutdown();
   }
 }

@@ -11,6 +11,7 @@ import { DEVICE_ROUTES } from "./devices.ts";
 import { EXEC_ROUTES } from "./exec.ts";
 import { HOST_ROUTES } from "./host.ts";
 import { INFO_ROUTES } from "./info.ts";
+import { METRICS_ROUTES } from "./metrics.ts";
 
 export const ROUTES: readonly Route[] = [
   ...HOST_ROUTES,
@@ -20,4 +21,5 @@ export const ROUTES: readonly Route[] = [
   ...BOOT_ROUTES,
   ...EXEC_ROUTES,
   ...DEVICE_ROUTES,
+  ...METRICS_ROUTES,
 ];
