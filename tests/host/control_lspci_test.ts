@@ -41,5 +41,13 @@ Deno.test("lspci() ends, and says something, whatever the card answers", () => {
     }),
     { seed: 4 },
   );
+  // A capability that begins where the space ends.
+  for (const id of [0x01, 0x05, 0x10, 0x11, 0xee]) {
+    const config = new Uint8Array(256);
+    config[0x06] = 0x10;
+    config[0x34] = 0xfc;
+    config[0xfc] = id;
+    assertStringIncludes(lspci(config, info), "\tCapabilities: [fc] ");
+  }
   assertThrows(() => lspci(new Uint8Array(64), info), RangeError);
 });
