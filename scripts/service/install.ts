@@ -1,8 +1,9 @@
 /**
  * Installs and removes the programs, their units, the sleep hook and the shells' completions.
  *
- * The library, sources and packages, is made beside its place and put there whole. A program is the executable that
- * `deno task compile` made of it, if there is one in dist/, else a script that runs it from the library.
+ * The library, sources and packages, is made beside its place and put there whole. A program is a script that runs it
+ * from the library; for a user it is the executable that `deno task compile` made of it, if there is one in dist/. In
+ * one of those are the folders of who made it, and services of a machine have others.
  *
  * @module
  */
@@ -73,7 +74,7 @@ async function plan(places: Places): Promise<Item[]> {
   const deno = Deno.execPath();
   for (const program of PROGRAMS) {
     const compiled = `${DIST}/${program.name}`;
-    const content = await isFile(compiled)
+    const content = user && await isFile(compiled)
       ? { copyOf: compiled }
       : await launcher(program, { deno, library });
     items.push({ path: `${bin}/${program.name}`, content, mode: 0o755 });
