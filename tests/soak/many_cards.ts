@@ -65,9 +65,9 @@ async function daemonOf(
   const config = { listen: "127.0.0.1:0", state: "state", networks: { lab: {} }, cards };
   await Deno.writeTextFile(file, JSON.stringify(config));
   const begun = performance.now();
-  await using host = await LabProcess.start("host", ["--config", file, "--json"], {
-    limit: HANG_LIMIT,
-  });
+  const control = `${folder}/host.sock`;
+  const args = ["--config", file, "--control", control, "--json"];
+  await using host = await LabProcess.start("host", args, { limit: HANG_LIMIT });
   const { port } = await host.event(({ type }) => type === "listening");
   const listening = performance.now() - begun;
   const empty = await memoryUse(host.pid);
@@ -84,11 +84,18 @@ async function daemonOf(
   }
   const online = performance.now() - from;
   const full = await memoryUse(host.pid);
+  const asked = performance.now();
+  await using status = await LabProcess.start("ctl", ["--control", control, "status"]);
+  if (await status.ended !== 0) throw new Error(status.transcript());
+  const told = performance.now() - asked;
+  const lines = status.stdout.match(/online/g)?.length;
+  if (lines !== count) throw new Error(`${lines} cards of ${count} are online: ${status.stdout}`);
   say(`${count} cards online: the host has ${full.now} MiB`);
   return {
     cards: count,
     "host listens after, ms": Math.round(listening),
     "all cards online after, ms": Math.round(online),
+    "ctl status, ms": Math.round(told),
     "host without cards, MiB": empty.now,
     "host memory per card, MiB": ((full.now - empty.now) / count).toFixed(1),
     "host at most, MiB": full.peak,
