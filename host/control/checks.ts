@@ -22,6 +22,8 @@ export interface Check {
 
 /** A card OS that runs a command takes less, ms. */
 const EXEC_PATIENCE = 5000;
+/** A round trip that is felt in every command, ms. */
+const SLOW = 500;
 
 /** What a point came to: found, and what to do about it if it is not as it should be. */
 type Finding = { readonly found: string; readonly advice?: string };
@@ -36,12 +38,20 @@ const POINTS: readonly Point[] = [
   {
     title: "a card process is connected",
     decides: true,
-    find(_card, { link, peer, name }) {
+    find(card, { link, peer }) {
       if (link === "up") return { found: `link up with ${peer ?? "it"}` };
-      const advice = link === "down"
-        ? "see whether its machine and the network between are up; it comes back by itself"
-        : `start one with "deno task card", for ${name}`;
-      return { found: link === "down" ? "its connection is lost" : "there is none", advice };
+      const { sentence, advice } = card.why();
+      return { found: sentence, advice };
+    },
+  },
+  {
+    title: "its link answers in time",
+    find(card) {
+      const { roundTrip = 0 } = card.stats().link;
+      if (roundTrip === 0) return { found: "no heartbeat was due yet" };
+      const found = `the last heartbeat took ${roundTrip.toFixed(1)} ms`;
+      if (roundTrip < SLOW) return { found };
+      return { found, advice: "every disk request takes as long: see what fills the network" };
     },
   },
   {
@@ -84,6 +94,17 @@ const POINTS: readonly Point[] = [
         found: `${names(broken)} ${broken.length === 1 ? "does" : "do"}`,
         advice:
           "its driver broke the virtio rules: unbind and bind it in the card OS, or reset the card",
+      };
+    },
+  },
+  {
+    title: "no device waits for its backend",
+    find(_card, { devices }) {
+      const waiting = devices.filter((device) => device.waiting !== undefined);
+      if (waiting.length === 0) return { found: "none does" };
+      return {
+        found: waiting.map((one) => `${one.name} (${one.backend}) ${one.waiting}`).join("; "),
+        advice: "start that server again; what waits is asked again by itself",
       };
     },
   },
