@@ -59,7 +59,7 @@ export async function lend(
       hubs,
       configureTap: Deno.uid() === 0,
       insecure: config.insecure,
-      ...(config.state !== undefined && { consoleLogs: `${config.state}/${name}` }),
+      ...(config.state !== undefined && { consoleLogs: `${config.state}/${name}/console` }),
     }, {
       detach,
       report: (error) => {

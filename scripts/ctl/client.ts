@@ -96,6 +96,12 @@ export class ControlClient implements Disposable {
     }
   }
 
+  /** A WebSocket that is being opened: whether it could be, and why not, it says when it closes. */
+  socket(path: string): WebSocket {
+    const url = `${this.#base.replace(/^http/, "ws")}${path}`;
+    return new WebSocket(url, { client: this.#client, headers: { ...this.#headers } });
+  }
+
   async #fetch(path: string, { method = "GET", body, signal }: Request): Promise<Response> {
     let response: Response;
     try {

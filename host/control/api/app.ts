@@ -68,6 +68,7 @@ async function answer(route: Route, c: Context, options: AppOptions): Promise<Re
     card: name === undefined ? undefined : cardNamed(host, name),
     query: route.query && checked(route.query, queryOf(c), "the query"),
     body: route.body && checked(SCHEMAS[route.body as "Host"], await bodyOf(c), "the body"),
+    request: c.req.raw,
     signal: AbortSignal.any([c.req.raw.signal, options.signal]),
   };
   const result = await route.handle(call as unknown as Call<unknown, undefined>);

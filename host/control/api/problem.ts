@@ -15,6 +15,7 @@ export const TITLES = {
   408: "Request Timeout",
   409: "Conflict",
   413: "Content Too Large",
+  426: "Upgrade Required",
   500: "Internal Server Error",
   503: "Service Unavailable",
 } as const;

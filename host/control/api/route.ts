@@ -26,6 +26,8 @@ export interface Call<Q, B extends SchemaName | undefined> extends ApiContext {
   readonly path: Readonly<Record<string, string>>;
   readonly query: Q;
   readonly body: B extends SchemaName ? Shape<B> : undefined;
+  /** As it came; for what is more than a question and an answer. */
+  readonly request: Request;
   /** Aborted when the client is gone, or the server is stopped. */
   readonly signal: AbortSignal;
 }

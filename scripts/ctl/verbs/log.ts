@@ -4,10 +4,13 @@
  * @module
  */
 import type { BootRecord } from "../../../host/control/card_control.ts";
-import { EXIT } from "../../cli/errors.ts";
+import { CommandError, EXIT } from "../../cli/errors.ts";
 import { cardPath, chosenCards, eachCard } from "../cards.ts";
+import type { ControlClient } from "../client.ts";
+
 import { clock, table } from "../table.ts";
-import { CARDS, verb } from "../verb.ts";
+import { CARDS, type Output, verb } from "../verb.ts";
+import { watch } from "./console.ts";
 
 export const LOG = verb({
   name: "log",
@@ -16,9 +19,13 @@ export const LOG = verb({
   options: {
     boot: { kind: "text", value: "N", help: "Boot number N instead of the last." },
     boots: { kind: "flag", help: "A list of the boots that are remembered." },
+    console: { kind: "flag", help: "What the console showed in it, each line with its time." },
+    follow: { kind: "flag", help: "What the console of one card shows, until Ctrl-C." },
   },
-  async run({ client, options, operands, out }) {
+  async run({ client, options, operands, signal, out }) {
     const names = await chosenCards(client, operands);
+    if (options.follow) return await follow(client, names, signal);
+    if (options.console) return await consoleLogs(client, names, options.boot ?? "last", out);
     const path = options.boots ? "/boots" : `/boots/${encodeURIComponent(options.boot ?? "last")}`;
     const logs = new Map<string, BootRecord | BootRecord[]>();
     const status = await eachCard(names, async (card) => {
@@ -37,6 +44,34 @@ export const LOG = verb({
     return status;
   },
 });
+
+/** Read only: from about a screen back on. */
+async function follow(
+  client: ControlClient,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<number> {
+  const [card, ...others] = names;
+  if (card === undefined || others.length > 0) {
+    throw new CommandError(EXIT.usage, "Cannot follow several cards at once: name one");
+  }
+  await watch(client, card, { types: false, takeover: false, scrollback: "4096", signal });
+  return EXIT.ok;
+}
+
+async function consoleLogs(
+  client: ControlClient,
+  names: readonly string[],
+  boot: string,
+  out: Output,
+): Promise<number> {
+  return await eachCard(names, async (card) => {
+    const text = await client.text(cardPath(card, `/boots/${encodeURIComponent(boot)}/log`));
+    if (names.length > 1) out.line(`${card}:`);
+    out.write(text);
+    return EXIT.ok;
+  });
+}
 
 function list(card: string, boots: readonly BootRecord[]): string[] {
   return table([

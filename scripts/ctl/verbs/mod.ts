@@ -8,6 +8,7 @@ import { CHECK } from "./check.ts";
 import { COMPLETION } from "./completion.ts";
 import { DISK } from "./disk.ts";
 import { CONFIG } from "./config.ts";
+import { CONSOLE } from "./console.ts";
 import { EXEC } from "./exec.ts";
 import { INFO } from "./info.ts";
 import { BOOT, RESET, RESUME, SHUTDOWN, SUSPEND } from "./lifecycle.ts";
@@ -35,6 +36,7 @@ export const VERBS: readonly Verb[] = [
   LOG,
   POSTCODE,
   STATS,
+  CONSOLE,
   EXEC,
   DISK,
   NET,

@@ -8,6 +8,7 @@ import { BOOT_ROUTES } from "./boots.ts";
 import { CARD_ROUTES } from "./cards.ts";
 import { COMMAND_ROUTES } from "./commands.ts";
 import { DEVICE_ROUTES } from "./devices.ts";
+import { CONSOLE_ROUTES } from "./console.ts";
 import { EXEC_ROUTES } from "./exec.ts";
 import { HOST_ROUTES } from "./host.ts";
 import { INFO_ROUTES } from "./info.ts";
@@ -19,6 +20,7 @@ export const ROUTES: readonly Route[] = [
   ...COMMAND_ROUTES,
   ...INFO_ROUTES,
   ...BOOT_ROUTES,
+  ...CONSOLE_ROUTES,
   ...EXEC_ROUTES,
   ...DEVICE_ROUTES,
   ...METRICS_ROUTES,
