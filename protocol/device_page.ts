@@ -119,7 +119,8 @@ export const HOST_SLOT = layout({
   fault_queue: le32,
   /** 1: the driver runs since before this host; it has used the device already, and does not start afresh. */
   adopted: le32,
-  reserved: le32,
+  /** PLUG number: what became of the slot's function on the card's bus. */
+  plug: le32,
 });
 
 /** Host page queue: where the driver put its rings (offsets in card memory), and how far they are. */
@@ -134,6 +135,18 @@ export const HOST_QUEUE = layout({
   available_ring: address64,
   used_ring: address64,
 });
+
+/** The function of a slot on the card's own bus. */
+export const PLUG = {
+  /** None: the slot is empty, or its removal is done and nothing of it is touched any more. */
+  none: 0,
+  /** There until the card is reset. */
+  fixed: 1,
+  /** There, and the host may take it away while the card OS runs. */
+  removable: 2,
+  /** The card has no place for it, or cannot read the slot. */
+  refused: 3,
+} as const;
 
 /** What the card says of itself in the host page. */
 export const CARD_STATE = {

@@ -20,6 +20,7 @@ import {
   DriverError,
   FEATURE,
   hasFeature,
+  page,
   type Requester,
   type SplitRing,
   withKnownTransport,
@@ -37,6 +38,8 @@ export interface CardDeviceOptions {
   readonly slot: number;
   readonly offer: SlotOffer;
   readonly machine: Machine;
+  /** Plugged where it can be pulled again. */
+  readonly hot: boolean;
   readonly requester: Requester;
   readonly hostPage: HostPage;
   readonly configWrites: ConfigWrites;
@@ -44,6 +47,8 @@ export interface CardDeviceOptions {
   sendMsi(): void;
   /** DRIVER_OK. */
   live(): void;
+  /** The card OS has let go of a device that left: nothing of it is touched any more. */
+  gone(): void;
 }
 
 export class CardDevice implements VirtioPciEvents {
@@ -69,8 +74,9 @@ export class CardDevice implements VirtioPciEvents {
   #afterAdoption: (() => void)[] = [];
   /** Resets asked for; the host has carried one out when its `reset_done` says the same number. */
   #resetRequest: number;
+  #leaving = false;
 
-  /** Plugs the device into the machine. */
+  /** Plugs the device into the machine. @throws {RangeError} if there is no place */
   constructor(options: CardDeviceOptions) {
     const { offer, machine, slot } = options;
     this.#options = options;
@@ -94,8 +100,35 @@ export class CardDevice implements VirtioPciEvents {
       this,
       machine.memory.size,
     );
-    this.#function.connect(machine.plug(this.#function));
-    this.#hostPage.setSlot(slot, { reset_request: this.#resetRequest });
+    const { hot } = options;
+    const line = hot ? machine.plugHot(this.#function) : machine.plug(this.#function);
+    this.#function.connect(line);
+    const plug = hot ? page.PLUG.removable : page.PLUG.fixed;
+    this.#hostPage.setSlot(slot, { ...UNTOUCHED, reset_request: this.#resetRequest, plug });
+  }
+
+  get type(): number {
+    return this.#offer.type;
+  }
+
+  /** The host takes the device away: it goes as soon as its driver has let go of it. One that is fixed stays. */
+  leave(): void {
+    if (this.#leaving || !this.#options.hot) return;
+    this.#leaving = true;
+    this.#options.machine.announceRemoval(this.#function);
+    this.#goIfIdle();
+  }
+
+  /** A driver resets its device as the last thing that it does with it. */
+  #goIfIdle(): void {
+    if (!this.#leaving || this.#function.status !== 0) return;
+    const { hostPage, machine, slot, gone } = this.#options;
+    machine.unplug(this.#function);
+    this.close();
+    hostPage.clearQueues(slot);
+    hostPage.setSlot(slot, { ...UNTOUCHED, plug: page.PLUG.none });
+    hostPage.publish();
+    gone();
   }
 
   /** The host rang: `value` is a queue that has used chains, or DOORBELL.config_changed. */
@@ -122,6 +155,7 @@ export class CardDevice implements VirtioPciEvents {
   adopt(offer: SlotOffer | undefined): DriverError | undefined {
     this.#parked = false;
     const ran = this.#mirrors.length > 0;
+    if (offer === undefined && this.#options.hot) return this.#leaveWithoutHost();
     if (offer === undefined || offer.type !== this.#offer.type) return this.#lose(offer);
     this.#offer = offer;
     this.#hostPage = this.#options.hostPage;
@@ -194,8 +228,11 @@ export class CardDevice implements VirtioPciEvents {
     this.#rings = [];
     this.#fault = DRIVER_FAULT.none;
     this.#features = 0n;
-    // Nobody serves the device.
-    if (this.#hostPage === undefined) return this.#function.resetDone();
+    if (this.#hostPage === undefined) {
+      // Nobody serves the device.
+      this.#function.resetDone();
+      return this.#goIfIdle();
+    }
     // What the driver wrote is forgotten; while there is no host, the bytes come with the next one.
     if (!this.#parked) this.#setConfig(this.#copyConfig());
     this.#resetRequest = (this.#resetRequest + 1) >>> 0;
@@ -276,6 +313,18 @@ export class CardDevice implements VirtioPciEvents {
     this.#function.reoffer(0n, []);
     this.#function.resetDone();
     return error;
+  }
+
+  /** The host has no such device, and the card OS can do without: it is taken away. */
+  #leaveWithoutHost(): undefined {
+    const { hostPage, slot } = this.#options;
+    this.#stopMirrors();
+    hostPage.clearQueues(slot);
+    hostPage.setSlot(slot, { ...UNTOUCHED, plug: page.PLUG.removable });
+    this.#hostPage = undefined;
+    this.#function.resetDone();
+    this.leave();
+    this.#goIfIdle();
   }
 
   /** What the driver set up and this host cannot serve. */
@@ -380,6 +429,7 @@ export class CardDevice implements VirtioPciEvents {
     const now = this.#offer.state();
     if (now.reset_done === this.#resetRequest) {
       this.#function.resetDone();
+      if (this.#leaving) return this.#goIfIdle();
       if (now.needs_reset !== DRIVER_FAULT.none) {
         this.#fault = now.needs_reset;
         this.#stopMirrors();

@@ -1,12 +1,23 @@
 /**
  * The card driver: turns the device page into devices, and doorbells into what they mean.
  *
- * One instance serves one boot of the machine, whatever hosts come and go meanwhile. It plugs every device that the host offered when the boot signal came;
- * devices that come later wait for the next boot, as the machine's PCI bus is scanned once.
+ * One instance serves one boot of the machine, whatever hosts come and go meanwhile. It plugs every device that the host
+ * offered when the boot signal came, and plugs and pulls what the host offers and takes away while the OS runs.
+ *
+ * Every disk but the first goes where it can be pulled, while there is room: nobody takes a disk away that an OS has its
+ * root on, and a machine that has no such place keeps its disks until it is reset.
  *
  * @module
  */
-import { le32, page, type Requester, viewOf } from "../../protocol/mod.ts";
+import {
+  DOORBELL,
+  le16,
+  le32,
+  page,
+  type Requester,
+  viewOf,
+  virtioBlock,
+} from "../../protocol/mod.ts";
 import { BootRefused, type Machine } from "../machine/types.ts";
 import { CardDevice } from "./card_device.ts";
 import { readCardSlot, type SlotOffer } from "./card_slot.ts";
@@ -37,26 +48,60 @@ export class CardDriver {
 
   /** Plugs all devices into `machine`, which has not booted. @throws {BootRefused} for a page it cannot read */
   constructor(options: CardDriverOptions) {
-    const { machine, requester, cardPage, hostPage } = options;
+    const { machine, requester, cardPage } = options;
     this.#options = options;
     this.#machine = machine;
     this.#header = viewOf(cardPage);
-    const configWrites = this.#configWrites = new ConfigWrites(requester);
+    this.#configWrites = new ConfigWrites(requester);
     this.#shutdownRequest = this.#readShutdownRequest();
     for (let slot = 0; slot < page.SLOTS; slot++) {
       const offer = readCardSlot(cardPage, slot);
       if (offer === undefined) continue;
-      this.#devices[slot] = new CardDevice({
+      const disk = offer.type === virtioBlock.TYPE;
+      const hot = disk && this.#devices.some((device) => device?.type === virtioBlock.TYPE);
+      this.#devices[slot] = this.#plug(slot, offer, hot) ?? this.#plug(slot, offer, false);
+    }
+  }
+
+  /** Undefined if the machine has no place of that kind. @throws {RangeError} if it has none at all */
+  #plug(slot: number, offer: SlotOffer, hot: boolean): CardDevice | undefined {
+    const { machine, requester, hostPage, sendMsi, live } = this.#options;
+    try {
+      return new CardDevice({
         slot,
         offer,
+        hot,
         machine,
         requester,
         hostPage,
-        configWrites,
-        sendMsi: () => options.sendMsi(slot + 1),
-        live: () => options.live(),
+        configWrites: this.#configWrites,
+        sendMsi: () => sendMsi(slot + 1),
+        live: () => live(),
+        gone: () => {
+          this.#devices[slot] = undefined;
+          this.#slotFilledOrEmptied(slot);
+        },
       });
+    } catch (error) {
+      if (hot && error instanceof RangeError) return undefined;
+      throw error;
     }
+  }
+
+  /** The host has filled or emptied a slot while the OS runs. */
+  #slotFilledOrEmptied(slot: number): void {
+    const { cardPage, hostPage } = this.#options;
+    const device = this.#devices[slot];
+    const offer = offerIn(cardPage, slot);
+    if (device !== undefined) {
+      if (offer === undefined) device.leave();
+      return;
+    }
+    const filled = slotType(cardPage, slot) !== 0;
+    if (!filled) return;
+    this.#devices[slot] = offer && this.#plug(slot, offer, true);
+    if (this.#devices[slot] === undefined) hostPage.setSlot(slot, { plug: page.PLUG.refused });
+    hostPage.publish();
   }
 
   /** Devices plugged. */
@@ -64,9 +109,11 @@ export class CardDriver {
     return this.#devices.filter((device) => device !== undefined).length;
   }
 
-  /** Device doorbell: `value` is a queue, or DOORBELL.config_changed. An empty slot has nothing to ring. */
+  /** Device doorbell: `value` is a queue, or DOORBELL.config_changed. */
   doorbell(slot: number, value: number): void {
+    if (slot >= page.SLOTS) return;
     this.#devices[slot]?.doorbell(value);
+    if (value === DOORBELL.config_changed) this.#slotFilledOrEmptied(slot);
   }
 
   /** Doorbell 0: the header of the card page changed. */
@@ -94,6 +141,10 @@ export class CardDriver {
       const error = device?.adopt(offerIn(cardPage, slot));
       if (error !== undefined) broken(slot, error.message);
     });
+    // What the host before had not.
+    for (let slot = 0; slot < page.SLOTS; slot++) {
+      if (this.#devices[slot] === undefined) this.#slotFilledOrEmptied(slot);
+    }
     hostPage.publish();
     // The devices are started by now, as far as the host is concerned.
     this.#configWrites.resume();
@@ -108,6 +159,10 @@ export class CardDriver {
   #readShutdownRequest(): number {
     return le32.get(this.#header, page.CARD_HEADER.at.shutdown_request);
   }
+}
+
+function slotType(cardPage: Uint8Array, slot: number): number {
+  return le16.get(viewOf(cardPage), page.slotOffset(slot) + page.CARD_SLOT.at.type);
 }
 
 /** What a host that adopts the machine offers in `slot`. A page that contradicts itself offers nothing there. */

@@ -88,6 +88,12 @@ export interface Machine extends AsyncDisposable {
   setClock?(time: number): void;
   /** Plugs a function into the PCI bus. Only before `boot`. */
   plug(device: PciFunction): InterruptLine;
+  /** Plugs a function where it can be pulled again; also while the OS runs. @throws {RangeError} if there is no place */
+  plugHot(device: PciFunction): InterruptLine;
+  /** Tells the OS that a function of `plugHot` leaves; it answers until `unplug`. */
+  announceRemoval(device: PciFunction): void;
+  /** A function of `plugHot` is gone. */
+  unplug(device: PciFunction): void;
   /** Starts the downloaded OS. @throws {BootRefused} */
   boot(image: BootImage, events: MachineEvents): void;
   /** Asks the card OS to stop in good order (Ctrl-Alt-Del, power button); `stopped` follows if it obeys. */

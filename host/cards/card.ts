@@ -21,7 +21,6 @@ import {
   page,
   type ShutdownReason,
 } from "../../protocol/mod.ts";
-import { AttachedDevice } from "../driver/attached_device.ts";
 import { BootError } from "../driver/boot_error.ts";
 import type { BootImages } from "../driver/boot_image.ts";
 import { Condition, WaitTimeout } from "../driver/condition.ts";
@@ -74,7 +73,6 @@ export class Card implements AsyncDisposable {
   readonly lent: LentDevices;
   readonly #options: CardOptions;
   readonly #emit: (event: CardHappening) => void;
-  readonly #devices: readonly AttachedDevice[];
   readonly #restarts: Restarts;
   readonly #changed = new Condition();
   #session: CardSession | undefined;
@@ -104,8 +102,7 @@ export class Card implements AsyncDisposable {
     this.#options = options;
     this.#images = options.images;
     this.#emit = emit;
-    this.lent = new LentDevices(name, devices);
-    this.#devices = devices.map((device) => new AttachedDevice(device));
+    this.lent = new LentDevices(name, devices, () => this.driver);
     this.#restarts = new Restarts(options.restart ?? "never");
     this.#asleep = options.suspended !== undefined;
     this.#ranBeforeSuspend = options.suspended?.ran ?? false;
@@ -165,11 +162,11 @@ export class Card implements AsyncDisposable {
     return this.#options.fault;
   }
   get devices(): readonly VirtioDevice[] {
-    return this.#options.devices;
+    return this.lent.list.map(({ device }) => device);
   }
   /** Running totals of their queues, by slot. */
-  get queueCounters(): readonly Readonly<QueueCounters>[] {
-    return this.#devices.map(({ counters }) => counters);
+  get queueCounters(): readonly (Readonly<QueueCounters> | undefined)[] {
+    return this.lent.slots.map((attached) => attached?.counters);
   }
 
   /** Why the process with `identity` cannot be this card now; undefined if it can. */
@@ -208,7 +205,7 @@ export class Card implements AsyncDisposable {
       ...this.#next,
       link,
       identity,
-      devices: this.#devices,
+      devices: this.lent.slots,
       onEvent: (event) => this.#happened(session, event),
       serve: (driver) => this.#serve(driver),
       failed: (error) => this.#emit({ type: "failed", error }),
@@ -282,6 +279,7 @@ export class Card implements AsyncDisposable {
   /** Leaves the card as it is, and pulls the devices. The link is not this one's to close. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session?.end();
+    await this.lent[Symbol.asyncDispose]();
   }
 
   #present(command: string): HostDriver {

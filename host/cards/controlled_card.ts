@@ -13,6 +13,7 @@ import type {
   CardRequests,
   CardStats,
   CardStatus,
+  DeviceControl,
   Why,
 } from "../control/card_control.ts";
 import type { ConsoleHub } from "../console/hub.ts";
@@ -50,6 +51,7 @@ export interface ControlledCardHooks {
 const AT_REST: readonly LifeState[] = ["resetting", "ready", "reset_failed", "suspended"];
 
 export class ControlledCard implements CardControl {
+  readonly devices: DeviceControl;
   readonly #card: Card;
   readonly #options: ControlledCardOptions;
   readonly #hooks: ControlledCardHooks;
@@ -76,6 +78,7 @@ export class ControlledCard implements CardControl {
         this.#keepLife();
       },
     });
+    this.devices = deviceControl(card, hooks.onFailed);
     this.#follower = options.console && new ConsoleFollower(options.console, this.#recorder);
     if (options.exec) options.exec.onOpen = () => this.#recorder.step("exec");
   }
@@ -293,6 +296,17 @@ function creditOf({ credit }: Link): Record<string, number> {
     creditPostedBytes: credit.postedBytes,
     creditPostedFrames: credit.postedFrames,
     creditNonPosted: credit.nonPosted,
+  };
+}
+
+/** `report` hears of what befalls the disks later. */
+function deviceControl({ lent }: Card, report: (error: Error) => void): DeviceControl {
+  return {
+    addDisk: (choice) => lent.addDisk(choice, report),
+    removeDisk: (name) => lent.removeDisk(name),
+    resizeDisk: (name, size) => lent.resizeDisk(name, size),
+    swapDisk: (name, choice) => lent.swapDisk(name, choice, report),
+    setCarrier: async (up) => await lent.setCarrier(up),
   };
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 import { type Link, LinkError, ProtocolError } from "../../protocol/mod.ts";
-import type { AttachedDevice } from "../driver/attached_device.ts";
+import type { Devices } from "../driver/boot.ts";
 import type { CardEvent } from "../driver/events.ts";
 import { HostDriver } from "../driver/host_driver.ts";
 import type { RootPort } from "../driver/root_port.ts";
@@ -21,7 +21,8 @@ export interface CardSessionOptions {
   readonly identity: string;
   /** Address of the card process. */
   readonly peer: string;
-  readonly devices: readonly AttachedDevice[];
+  /** By slot; the card may change them. */
+  readonly devices: Devices;
   /** Synchronous, must not throw. */
   readonly onEvent: (event: CardEvent) => void;
   /** What is done with the card once it is probed, until its link ends; LinkError then is no news. */

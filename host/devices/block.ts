@@ -53,6 +53,7 @@ export class BlockDevice implements VirtioDevice {
   #wish: boolean | undefined;
   /** While the backend is swapped: gives it up when the device is closed. */
   #swapping: AbortController | undefined;
+  #retired = false;
 
   constructor({ backend, id, onError }: BlockDeviceOptions) {
     this.features = offered(backend);
@@ -137,10 +138,18 @@ export class BlockDevice implements VirtioDevice {
     await old[Symbol.asyncDispose]();
   }
 
+  /** The disk is to be taken away: every request fails from now on. Resolves when none is under way. */
+  async retire(signal: AbortSignal): Promise<void> {
+    this.#retired = true;
+    if (this.#requests) await until(this.#requests.retire(), signal);
+  }
+
   /** @throws {BackendError} if a driver that was offered this disk cannot go on with `backend` */
   #checkSwap(backend: BlockBackend): void {
     const old = this.#backend;
-    const why = this.#swapping
+    const why = this.#retired
+      ? "it is being removed"
+      : this.#swapping
       ? "it is being swapped"
       : backend.sectors < old.sectors
       ? `that has ${backend.sectors} sectors, wanted ${old.sectors} or more`
@@ -206,6 +215,7 @@ export class BlockDevice implements VirtioDevice {
       onError: this.#onError,
       meter: this.#meter,
     });
+    if (this.#retired) void this.#requests.retire();
     if (this.#swapping) void this.#requests.hold();
     this.#requests.kick();
   }

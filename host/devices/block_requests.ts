@@ -89,6 +89,9 @@ export class BlockRequests {
   #stopped: PromiseWithResolvers<void> | undefined;
   /** While no chain is taken, which resolves when none is under way. */
   #hold: PromiseWithResolvers<void> | undefined;
+  /** The disk is on its way out. */
+  #retired = false;
+  #idle: PromiseWithResolvers<void> | undefined;
   /** The read that `#fill` is filling in. */
   #reading = { sector: 0, length: 0, status: STATUS.OK as virtioBlock.Status };
 
@@ -121,6 +124,15 @@ export class BlockRequests {
     this.#pump.resume();
   }
 
+  /** From now on every request fails; resolves when none is under way. */
+  retire(): Promise<void> {
+    this.#retired = true;
+    const idle = this.#idle ??= Promise.withResolvers();
+    if (this.#inFlight === 0) idle.resolve();
+    this.#pump.resume();
+    return idle.promise;
+  }
+
   /** Resolves when no call to the backend is under way; no chain is touched from now on. */
   stop(): Promise<void> {
     this.#pump.stop();
@@ -139,7 +151,9 @@ export class BlockRequests {
         `Cannot serve block request: ${readableLength} readable and ${writableLength} writable bytes`,
       );
     }
-    if (readableLength > REQUEST.size + MAX_DATA || writableLength > MAX_DATA + 1) {
+    if (
+      this.#retired || readableLength > REQUEST.size + MAX_DATA || writableLength > MAX_DATA + 1
+    ) {
       this.#complete(chain, STATUS.IOERR, 0);
     } else if (pushed.length === readableLength) {
       this.#serve(chain, pushed);
@@ -364,6 +378,7 @@ export class BlockRequests {
     if (this.#inFlight === 0) {
       this.#stopped?.resolve();
       this.#hold?.resolve();
+      this.#idle?.resolve();
     }
     if (this.#stopped === undefined) this.#pump.resume();
   }

@@ -7,6 +7,7 @@
  * @module
  */
 import { page, TRANSPORT_FEATURES } from "../../protocol/mod.ts";
+import { Condition } from "./condition.ts";
 import { type QueueCounters, queueCounters } from "./queue_counters.ts";
 import type { DeviceSlot, VirtioDevice } from "./virtio_device.ts";
 
@@ -18,6 +19,7 @@ export interface Plug {
 export class AttachedDevice implements DeviceSlot {
   readonly device: VirtioDevice;
   readonly counters: QueueCounters = queueCounters();
+  readonly #changed = new Condition();
   #plug: Plug | undefined;
 
   /** @throws {RangeError} if the device asks for queues that cannot be */
@@ -50,6 +52,12 @@ export class AttachedDevice implements DeviceSlot {
       throw new TypeError(`Cannot plug ${this.device.name} into a card: it is in one already`);
     }
     this.#plug = plug;
+    this.#changed.notify();
+  }
+
+  /** Resolves when it is plugged into nothing. */
+  async pulled(signal: AbortSignal): Promise<void> {
+    await this.#changed.until(() => this.#plug === undefined || undefined, { signal });
   }
 
   configChanged(): void {

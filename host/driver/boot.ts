@@ -15,6 +15,7 @@
  */
 import { ADOPT_SIGNAL, BOOT_SIGNAL, page, ProtocolError, type Width } from "../../protocol/mod.ts";
 import type { AttachedDevice } from "./attached_device.ts";
+import { BootError } from "./boot_error.ts";
 import { platformName } from "./card_info.ts";
 import { CardPage } from "./card_page.ts";
 import type { CardPatience } from "./card_patience.ts";
@@ -26,6 +27,9 @@ import type { RootPort } from "./root_port.ts";
 import { Slot, type SlotOptions, type SlotView } from "./slot.ts";
 
 const ALIGN = 4096;
+
+/** By slot; undefined where there is none. */
+export type Devices = readonly (AttachedDevice | undefined)[];
 
 /** What the bootstrap says while it waits for a download. */
 export interface BootstrapOffer extends CardMemoryMap {
@@ -83,7 +87,9 @@ export interface BootContext
 export class Boot {
   readonly #context: BootContext;
   readonly #cardPage: CardPage;
-  readonly #slots: Slot[] = [];
+  /** By number; where there is no device, none. */
+  readonly #slots: (Slot | undefined)[] = [];
+  #cardMemoryBytes = 0;
   #shutdownRequest = 0;
   #unplugged: Promise<void> | undefined;
 
@@ -98,7 +104,7 @@ export class Boot {
   start(
     offer: BootstrapOffer,
     { placement, digests }: Downloaded,
-    devices: readonly AttachedDevice[],
+    devices: Devices,
   ): void {
     this.#publish(offer.memoryBytes, devices);
     this.#cardPage.writeHeader(placement, digests, Date.now());
@@ -106,27 +112,71 @@ export class Boot {
   }
 
   /** Publishes devices, and takes over the card OS that runs. If it throws, call `unplug` and `release`. */
-  adopt(offer: BootstrapOffer, devices: readonly AttachedDevice[]): void {
+  adopt(offer: BootstrapOffer, devices: Devices): void {
     this.#publish(offer.memoryBytes, devices);
     this.#cardPage.writeClock(Date.now());
     this.#context.registers.write("boot", ADOPT_SIGNAL);
   }
 
-  #publish(cardMemoryBytes: number, devices: readonly AttachedDevice[]): void {
-    const { rootPort } = this.#context;
+  #publish(cardMemoryBytes: number, devices: Devices): void {
+    this.#cardMemoryBytes = cardMemoryBytes;
     this.#cardPage.clearSlots();
-    devices.forEach((attached, number) => {
-      const slot = new Slot({
-        ...this.#context,
-        number,
-        attached,
-        cardMemoryBytes,
-        cardPage: this.#cardPage,
-        memory: rootPort.memory,
-      });
-      this.#slots.push(slot);
-      rootPort.handle(number + 1, () => slot.interrupt());
+    devices.forEach((attached, number) => attached && this.#fill(number, attached));
+  }
+
+  #fill(number: number, attached: AttachedDevice): Slot {
+    const { rootPort } = this.#context;
+    const slot = new Slot({
+      ...this.#context,
+      number,
+      attached,
+      cardMemoryBytes: this.#cardMemoryBytes,
+      cardPage: this.#cardPage,
+      memory: rootPort.memory,
     });
+    this.#slots[number] = slot;
+    rootPort.handle(number + 1, () => slot.interrupt());
+    return slot;
+  }
+
+  /** False once the card OS has stopped: no device goes in or out any more. */
+  get running(): boolean {
+    return this.#unplugged === undefined;
+  }
+
+  /** PLUG number of the function in slot `number`. */
+  plugOf(number: number): number {
+    return this.#slots[number]?.plug ?? page.PLUG.none;
+  }
+
+  /**
+   * Fills an empty slot while the card OS runs; resolves when the card has plugged the function, or the OS has stopped.
+   * @throws {BootError} if the card has no place for it: the slot is empty again; the signal's reason, and it is not
+   */
+  async plug(number: number, attached: AttachedDevice, signal: AbortSignal): Promise<void> {
+    const slot = this.#fill(number, attached);
+    this.#cardPage.ring(number);
+    if (await slot.plugged(signal) !== page.PLUG.refused) return;
+    this.#cardPage.clearSlot(number);
+    await this.#empty(number, slot);
+    throw new BootError(
+      `Cannot plug ${attached.device.name}: the card has no place for one more while its OS runs`,
+    );
+  }
+
+  /** Empties a slot while the card OS runs; resolves when nothing of the device is touched any more. */
+  async remove(number: number, signal: AbortSignal): Promise<void> {
+    const slot = this.#slots[number];
+    if (slot === undefined) return;
+    await slot.leave(signal);
+    if (this.running) await this.#empty(number, slot);
+  }
+
+  async #empty(number: number, slot: Slot): Promise<void> {
+    this.#context.rootPort.handle(number + 1, undefined);
+    await slot.unplug();
+    slot.release();
+    if (this.#slots[number] === slot) this.#slots[number] = undefined;
   }
 
   /** Of an empty slot undefined. */
@@ -150,11 +200,11 @@ export class Boot {
 
   /** Unmaps what the card may write. After `unplug`, and only when the card was reset or is gone. */
   release(): void {
-    for (const slot of this.#slots) slot.release();
+    for (const slot of this.#slots) slot?.release();
   }
 
   async #unplug(): Promise<void> {
     this.#slots.forEach((_, number) => this.#context.rootPort.handle(number + 1, undefined));
-    await Promise.all(this.#slots.map((slot) => slot.unplug()));
+    await Promise.all(this.#slots.map((slot) => slot?.unplug()));
   }
 }

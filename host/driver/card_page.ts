@@ -133,6 +133,12 @@ export class CardPage {
     this.#writeKeyLast(this.#address + slotOffset(slot), row, 2);
   }
 
+  /** The slot is empty from now on; the card lets go of what was in it. */
+  clearSlot(slot: number): void {
+    this.#open(slotOffset(slot) + CARD_SLOT.at.type, 2).fill(0);
+    this.ring(slot);
+  }
+
   /** New configuration bytes and their generation, in one write; then the doorbell. */
   writeConfig(slot: number, config: Uint8Array, generation: number): void {
     const at = this.#address + slotOffset(slot);

@@ -23,6 +23,7 @@ export class Condition {
 
   /** The state changed: every waiter looks again. Cheap when nobody waits. */
   notify(): void {
+    if (this.#waiters.size === 0) return;
     for (const look of [...this.#waiters]) look();
   }
 

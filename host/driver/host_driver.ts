@@ -121,6 +121,10 @@ export class HostDriver implements AsyncDisposable {
   get info(): CardInfo | undefined {
     return this.#info;
   }
+  /** Regions of host memory that the card can reach now. */
+  get mappedRegions(): number {
+    return this.#options.rootPort.memory.regions;
+  }
   /** The last 256, oldest first. */
   get postCodes(): readonly PostCode[] {
     return this.#reports.postCodes.all;
@@ -274,6 +278,30 @@ export class HostDriver implements AsyncDisposable {
   async kernelLog({ signal }: CancelOptions = {}): Promise<string> {
     if (this.#probed === undefined) throw new TypeError("Cannot read kernel log: card not probed");
     return await this.#watch.kernelLog(this.#probed, this.#open(signal));
+  }
+
+  /**
+   * Publishes what is new in slot `slot` of the devices; resolves when it is on the card's bus. While no card OS runs
+   * there is nothing to do: the next one finds it.
+   * @throws {BootError} if the card has no place for it
+   */
+  async plug(slot: number, { signal }: CancelOptions = {}): Promise<void> {
+    const attached = this.#options.devices[slot];
+    if (attached && this.#boot?.running) await this.#boot.plug(slot, attached, this.#open(signal));
+  }
+
+  /** Whether the device in `slot` can be taken away now. */
+  canUnplug(slot: number): boolean {
+    if (!this.#boot?.running) return true;
+    return this.#boot.plugOf(slot) === page.PLUG.removable;
+  }
+
+  /** Takes the device in `slot` away from the card OS; resolves when that has let go of it. */
+  async unplug(slot: number, { signal }: CancelOptions = {}): Promise<void> {
+    const boot = this.#boot;
+    if (boot?.running) await boot.remove(slot, this.#open(signal));
+    // Whoever stops has not let go of it before that is done.
+    else await boot?.unplug();
   }
 
   /** Resolves as soon as the card is in one of `states`. @throws {LinkError} when the card is gone */

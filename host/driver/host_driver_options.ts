@@ -4,7 +4,7 @@
  * @module
  */
 import type { Requester } from "../../protocol/mod.ts";
-import type { AttachedDevice } from "./attached_device.ts";
+import type { Devices } from "./boot.ts";
 import type { CardPatienceOptions } from "./card_patience.ts";
 import type { CardEvent } from "./events.ts";
 import type { RootPort } from "./root_port.ts";
@@ -13,8 +13,8 @@ export interface HostDriverOptions extends CardPatienceOptions {
   readonly requester: Requester;
   /** The completer of that link. */
   readonly rootPort: RootPort;
-  /** By slot; at most 31. */
-  readonly devices: readonly AttachedDevice[];
+  /** By slot; at most 31. Read at each boot and adoption; the owner may change it in between. */
+  readonly devices: Devices;
   /** Called synchronously, also while frames are applied: must not throw. */
   readonly onEvent?: (event: CardEvent) => void;
 }

@@ -95,6 +95,11 @@ export class HostPage implements Disposable {
     return le32.get(this.#view, slotOffset(slot) + HOST_SLOT.at.adopted) === 1;
   }
 
+  /** PLUG number: what became of the slot's function on the card's bus. */
+  plug(slot: number): number {
+    return le32.get(this.#view, slotOffset(slot) + HOST_SLOT.at.plug);
+  }
+
   queue(slot: number, queue: number): QueueSetup {
     return HOST_QUEUE.read(
       this.#view,

@@ -28,6 +28,7 @@ import type { AttachedDevice } from "./attached_device.ts";
 import type { CardPage } from "./card_page.ts";
 import type { CardWindows } from "./card_registers.ts";
 import { MirrorQueue } from "./device_queue.ts";
+import { Condition } from "./condition.ts";
 import type { DeviceFault } from "./events.ts";
 import type { HostPage } from "./host_page.ts";
 import { QueueRegions } from "./queue_regions.ts";
@@ -78,6 +79,10 @@ export class Slot {
   #resetDone = 0;
   /** A device reset that is under way; never rejects. */
   #stopping: Promise<void> | undefined;
+  /** The card said something, or will say nothing more. */
+  readonly #told = new Condition();
+  /** It was taken away: all that counts is that the card lets go of it. */
+  #leaving = false;
 
   /** Maps the queues' regions and publishes the device. */
   constructor(options: SlotOptions) {
@@ -107,8 +112,36 @@ export class Slot {
     };
   }
 
+  /** PLUG number of its function on the card's bus. */
+  get plug(): number {
+    return this.#options.hostPage.plug(this.#options.number);
+  }
+
+  /** Resolves with what became of its function on the card's bus; `none` if the boot is over. */
+  plugged(signal: AbortSignal): Promise<number> {
+    return this.#told.until(() => {
+      if (this.#phase === "unplugged") return page.PLUG.none;
+      return this.plug || undefined;
+    }, { signal });
+  }
+
+  /** Takes the device away from the card; resolves when nothing of it is touched there any more. */
+  async leave(signal: AbortSignal): Promise<void> {
+    const { cardPage, number } = this.#options;
+    if (!this.#leaving) {
+      this.#leaving = true;
+      cardPage.clearSlot(number);
+    }
+    await this.#told.until(
+      () => this.#phase === "unplugged" || this.plug === page.PLUG.none || undefined,
+      { signal },
+    );
+  }
+
   /** Handles MSI vector slot + 1. Never throws. */
   interrupt(): void {
+    this.#told.notify();
+    if (this.#leaving && this.plug === page.PLUG.none) return;
     if (this.#phase === "stopping" || this.#phase === "unplugged") return;
     const { hostPage, number, requester } = this.#options;
     if (!requester.writable) return this.#interruptLater();
@@ -167,6 +200,7 @@ export class Slot {
   async unplug(): Promise<void> {
     if (this.#phase === "unplugged") return;
     this.#phase = "unplugged";
+    this.#told.notify();
     this.#options.attached.plugInto(undefined);
     this.#session?.end();
     await this.#stopping;

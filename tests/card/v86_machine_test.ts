@@ -130,19 +130,58 @@ Deno.test("plug() refuses a function that does not fit, and one too many", async
   }
   const short = { ...device, pciConfig: new Uint8Array(64) };
   assertThrows(() => machine.plug(short), RangeError, "64 bytes");
-  for (let slot = 2; slot <= 30; slot++) machine.plug(device);
+  for (let slot = 2; slot <= 29; slot++) machine.plug(device);
   assertThrows(() => machine.plug(device), RangeError, "full");
 });
 
 Deno.test("plug() leaves no VGA, IDE or network adapter on the bus", async () => {
   await using machine = await v86Machine({ memoryBytes });
-  const slots = [0x05, 0x12, 0x1e];
+  const slots = [0x05, 0x12];
   const kernel = asm.tinyKernel(
     ...slots.map((slot, i) => [...asm.pciRead(slot, 0), ...asm.store(RESULT + 4 * i)]),
     asm.HALT,
   );
   await run(machine, kernel).stopped;
   assertEquals(slots.map((_, i) => result(machine, i)), slots.map(() => 0xffff_ffff));
+});
+
+Deno.test("plugHot() puts functions behind root ports, one each, where they come and go", async () => {
+  await using machine = await v86Machine({ memoryBytes });
+  const devices = Array.from({ length: 9 }, () => recorder(16).device);
+  for (const device of devices.slice(0, 8)) machine.plugHot(device);
+  assertThrows(() => machine.plugHot(devices[8]!), RangeError, "all 8 hot-plug slots are taken");
+  assertThrows(() => machine.plugHot({ ...devices[8]!, barSize: 512 }), RangeError, "4 to 256");
+  machine.announceRemoval(devices[1]!);
+  machine.unplug(devices[1]!);
+  machine.announceRemoval(devices[2]!);
+  const read = (bus: number, slot: number, register: number) =>
+    asm.pciRead(bus << 5 | slot, register);
+  const kernel = asm.tinyKernel(
+    ...[
+      read(0, 30, 0x00), // a root port with several functions
+      read(0, 30, 0x18), // its buses: 0, 1, 1
+      read(0, 30, 0x0c), // header type 81
+      read(0, 30, 0x58), // slot status: present, and changed
+      read(1, 0, 0x00), // what is in slot 1
+      read(1, 1, 0x00), // and nothing behind it
+      read(2, 0, 0x00), // slot 2 was emptied
+      read(3, 0, 0x00), // the one in slot 3 still answers
+    ].map((code, i) => [...code, ...asm.store(RESULT + 4 * i)]),
+    asm.HALT,
+  );
+  await run(machine, kernel).stopped;
+  assertEquals([0, 1, 2, 3, 4, 5, 6, 7].map((i) => result(machine, i)), [
+    0x3420_8086,
+    0x0001_0100,
+    0x0081_0000,
+    0x0148_0000,
+    0x1042_1af4,
+    0xffff_ffff,
+    0xffff_ffff,
+    0x1042_1af4,
+  ]);
+  // What is free can be filled again.
+  machine.plugHot(devices[8]!);
 });
 
 Deno.test("the CPU goes on when it writes to a PCI slot with nothing in it", async () => {

@@ -65,7 +65,7 @@ Deno.test("HostDriver.probe() tells a device that its driver was served before",
       fault: 0,
       fault_queue: 0,
       adopted: 1,
-      reserved: 0,
+      plug: 0,
     });
     card.write(card.hostPage + page.slotOffset(0), row);
     card.report("online");

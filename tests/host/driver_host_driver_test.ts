@@ -335,7 +335,7 @@ function startDevice(card: FakeCard) {
     fault: 0,
     fault_queue: 0,
     adopted: 0,
-    reserved: 0,
+    plug: 0,
   });
   card.write(card.hostPage + 4096, row);
   card.interrupt(1);

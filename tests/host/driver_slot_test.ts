@@ -72,7 +72,7 @@ class Bench {
       fault: 0,
       fault_queue: 0,
       adopted: 0,
-      reserved: 0,
+      plug: 0,
     };
     HOST_SLOT.write(viewOf(bytes), { ...defaults, reset_request: this.#resets, ...values });
     this.card.write(this.hostPage.address + SLOT, bytes);

@@ -20,6 +20,9 @@ export class FakeMachine implements Machine {
   readonly functions: PciFunction[] = [];
   /** Level of each function's INTx. */
   readonly lines: boolean[] = [];
+  /** Functions whose removal was announced, and that were unplugged. */
+  readonly leaving: PciFunction[] = [];
+  readonly gone: PciFunction[] = [];
   image: BootImage | undefined;
   events: MachineEvents | undefined;
   shutdownRequests = 0;
@@ -40,6 +43,18 @@ export class FakeMachine implements Machine {
     const index = this.functions.push(device) - 1;
     this.lines[index] = false;
     return { set: (asserted) => void (this.lines[index] = asserted) };
+  }
+
+  plugHot(device: PciFunction): InterruptLine {
+    return this.plug(device);
+  }
+
+  announceRemoval(device: PciFunction): void {
+    this.leaving.push(device);
+  }
+
+  unplug(device: PciFunction): void {
+    this.gone.push(device);
   }
 
   boot(image: BootImage, events: MachineEvents): void {

@@ -195,7 +195,7 @@ export class HostileCard implements AsyncDisposable {
       fault: 0,
       fault_queue: 0,
       adopted: 0,
-      reserved: 0,
+      plug: 0,
       ...values,
     });
     this.write(this.hostPage + page.slotOffset(slot), bytes);

@@ -9,8 +9,11 @@ import { linuxImages } from "../../host/control/images.ts";
 import { type OpenDevices, openDevices } from "../../host/control/open_devices.ts";
 import { Host } from "../../host/host.ts";
 import { listenTcp } from "../../protocol/mod.ts";
-import { rootDisk, temporaryFolder } from "./lab.ts";
+import { emptyDisk, rootDisk, temporaryFolder } from "./lab.ts";
 import { LabProcess } from "./lab_process.ts";
+
+/** The card process does not live longer, ms: a busy machine takes its time. */
+const LIMIT = 240_000;
 
 export class HotLab implements AsyncDisposable {
   readonly folder: string;
@@ -34,13 +37,17 @@ export class HotLab implements AsyncDisposable {
     this.#stack = stack;
   }
 
-  /** `disks` come behind the root disk; of them `FOLDER` is the lab's own. Resolves when the card takes commands. */
+  /**
+   * `disks` come behind the root disk; `FOLDER` in them is the lab's own, where `disk.img` is an empty one of 16 MiB.
+   * Resolves when the card takes commands.
+   */
   static async start(
     { disks = [], net = "none" }: { disks?: readonly string[]; net?: string } = {},
   ): Promise<HotLab> {
     await using starting = new AsyncDisposableStack();
     const folder = starting.use(await temporaryFolder()).path;
     const root = await rootDisk(folder);
+    await emptyDisk(folder, 16);
     const image = (await cachedCardImage())!;
     const reports: unknown[] = [];
     const opened = starting.use(
@@ -66,7 +73,9 @@ export class HotLab implements AsyncDisposable {
       new Host({ listener, cards: [{ name: "mic0", devices: opened.devices, images }] }),
     );
     starting.use(
-      await LabProcess.start("card", ["--connect", `127.0.0.1:${port}`, "--machine", "v86"]),
+      await LabProcess.start("card", ["--connect", `127.0.0.1:${port}`, "--machine", "v86"], {
+        limit: LIMIT,
+      }),
     );
     const lab = new HotLab(folder, opened, host, reports, starting.move());
     await lab.run("true");
@@ -98,13 +107,13 @@ export class HotLab implements AsyncDisposable {
 
   /**
    * Does `change` while a shell in the card waits until `condition` holds there; how long after the change it did, ms.
-   * Fails if it does not within ten seconds.
+   * Fails if it does not within half a minute.
    */
   async seen(condition: string, change: () => void | Promise<void>): Promise<number> {
     const watching = Promise.withResolvers<void>();
     const text = new TextDecoder();
     const command =
-      `echo watching; for i in $(seq 1000); do ${condition} && exit 0; usleep 10000; done; exit 1`;
+      `echo watching; for i in $(seq 3000); do ${condition} && exit 0; usleep 10000; done; exit 1`;
     const ended = this.#opened.exec.run(command, {
       stdout: (bytes) => {
         if (text.decode(bytes).includes("watching")) watching.resolve();

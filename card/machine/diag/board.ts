@@ -41,6 +41,10 @@ export class Board {
     return this.#bus.plug(device);
   }
 
+  unplug(device: PciFunction): void {
+    this.#bus.unplug(device);
+  }
+
   /** Power on: `events` hears of POST codes and of the stop from now on. */
   start(events: MachineEvents): void {
     this.#events = events;

@@ -69,6 +69,18 @@ export class DiagMachine implements Machine {
     return this.#board.plug(device);
   }
 
+  /** The OS drives what it has found at its start; what comes later it only shows. */
+  plugHot(device: PciFunction): InterruptLine {
+    if (!this.#os) throw new RangeError(`Cannot plug ${device.name}: its OS would keep it`);
+    return this.#board.plug(device);
+  }
+
+  announceRemoval(_device: PciFunction): void {}
+
+  unplug(device: PciFunction): void {
+    this.#board.unplug(device);
+  }
+
   boot(image: BootImage, events: MachineEvents): void {
     if (this.#os) throw new TypeError("Cannot boot: the machine runs");
     const { address, length } = image.kernel;

@@ -32,7 +32,7 @@ interface Slot {
 }
 
 export class PciBus {
-  readonly #slots: Slot[] = [];
+  readonly #slots: (Slot | undefined)[] = [];
   readonly #interrupt: (number: number, asserted: boolean) => void;
   #address = 0;
 
@@ -43,7 +43,9 @@ export class PciBus {
 
   /** Puts a function into the next free slot. @throws {RangeError} if the bus is full */
   plug(device: PciFunction): InterruptLine {
-    if (this.#slots.length === BUS_SLOTS) {
+    const free = this.#slots.indexOf(undefined);
+    const number = free < 0 ? this.#slots.length : free;
+    if (number === BUS_SLOTS) {
       throw new RangeError(`Cannot plug ${device.name}: ${BUS_SLOTS} functions on the bus already`);
     }
     const mask = writableBits(device);
@@ -58,8 +60,15 @@ export class PciBus {
         this.#interrupt(device.pciConfig[TYPE0_HEADER.at.interrupt_line]!, asserted);
       },
     });
-    this.#slots.push({ device, view, mask, pin });
+    this.#slots[number] = { device, view, mask, pin };
     return pin;
+  }
+
+  /** Its slot is empty from now on. */
+  unplug(device: PciFunction): void {
+    const number = this.#slots.findIndex((slot) => slot?.device === device);
+    this.#slots[number]?.pin.set(false);
+    if (number >= 0) this.#slots[number] = undefined;
   }
 
   read(port: number, width: 1 | 2 | 4): number {
@@ -106,6 +115,7 @@ export class PciBus {
 
   #decode(port: number): Slot | undefined {
     for (const slot of this.#slots) {
+      if (slot === undefined) continue;
       const offset = port - base(slot);
       if (offset >= 0 && offset < slot.device.barSize && decodes(slot)) return slot;
     }

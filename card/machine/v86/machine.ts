@@ -93,6 +93,18 @@ class V86Machine implements Machine {
     return this.#bus.plug(device);
   }
 
+  plugHot(device: PciFunction): InterruptLine {
+    return this.#bus.plugHot(device);
+  }
+
+  announceRemoval(device: PciFunction): void {
+    this.#bus.announceRemoval(device);
+  }
+
+  unplug(device: PciFunction): void {
+    this.#bus.unplug(device);
+  }
+
   boot(image: BootImage, events: MachineEvents): void {
     if (this.#events !== undefined) throw new TypeError("Cannot boot: the machine has booted");
     prepareLinux(this.memory, image, this.#bus.levelTriggered);
