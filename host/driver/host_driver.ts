@@ -13,7 +13,6 @@
 import {
   DOWNLOAD_INFO,
   type DriverFault,
-  EventLimit,
   LinkError,
   page,
   type ShutdownReason,
@@ -23,12 +22,13 @@ import { BootError } from "./boot_error.ts";
 import type { BootImages } from "./boot_image.ts";
 import type { CardInfo } from "./card_info.ts";
 import { CardLife } from "./card_life.ts";
+import { CardNews } from "./card_news.ts";
 import { CardPatience } from "./card_patience.ts";
 import { CardReports } from "./card_reports.ts";
 import { resetCard } from "./card_reset.ts";
 import { WaitTimeout } from "./condition.ts";
 import { download } from "./download.ts";
-import type { CardEvent, DeviceFault, PostCode } from "./events.ts";
+import type { PostCode } from "./events.ts";
 import type {
   CancelOptions,
   HostDriverOptions,
@@ -41,8 +41,6 @@ import type { SlotView } from "./slot.ts";
 import type { LifeEvent, LifeState } from "./states.ts";
 
 const ALL_SOURCES = 0xffff_ffff;
-/** POST codes, starts and faults of each device that are told in one second; all are counted. */
-const EVENTS_A_SECOND = 20;
 /** No failure. */
 const NONE = Symbol("none");
 
@@ -53,8 +51,7 @@ export class HostDriver implements AsyncDisposable {
   readonly #life: CardLife;
   readonly #watch: OsWatch;
   readonly #closed = new AbortController();
-  readonly #limit: EventLimit;
-  readonly #faults: Partial<Record<DeviceFault["fault"], number>> = {};
+  readonly #news: CardNews;
   #probed: Probed | undefined;
   #info: CardInfo | undefined;
   #boot: Boot | undefined;
@@ -73,20 +70,17 @@ export class HostDriver implements AsyncDisposable {
 
   private constructor(options: HostDriverOptions) {
     this.#options = options;
+    const news = this.#news = new CardNews(options.onEvent);
     this.#patience = new CardPatience(options);
     const reports = this.#reports = new CardReports(options.rootPort.memory);
     this.#watch = new OsWatch({
       patience: this.#patience,
       heartbeat: () => reports.page.heartbeat,
       hung: () => this.#hung(),
-      logged: (text) => this.#emit({ type: "kernel_log", text }),
+      logged: (text) => news.tell({ type: "kernel_log", text }),
     });
-    this.#limit = new EventLimit(
-      EVENTS_A_SECOND,
-      (what, count) => this.#emit({ type: "suppressed", what, count }),
-    );
     this.#life = new CardLife(
-      (state, reason) => this.#emit({ type: "state", state, reason }),
+      (state, reason) => news.tell({ type: "state", state, reason }),
       () => reports.changed.notify(),
     );
   }
@@ -131,7 +125,7 @@ export class HostDriver implements AsyncDisposable {
   }
   /** Faults of devices, by code. */
   get faults(): Readonly<Partial<Record<DriverFault | "internal", number>>> {
-    return this.#faults;
+    return this.#news.faults;
   }
 
   /** What the driver of the device in `slot` has made of it; undefined while no card OS was given devices. */
@@ -337,7 +331,7 @@ export class HostDriver implements AsyncDisposable {
     rootPort.handle(0, undefined);
     await this.#dropBoot();
     await this.#watch.taken;
-    this.#limit[Symbol.dispose]();
+    this.#news[Symbol.dispose]();
     this.#reports[Symbol.dispose]();
   }
 
@@ -364,7 +358,7 @@ export class HostDriver implements AsyncDisposable {
   async #identify(probed: Probed, signal: AbortSignal): Promise<BootstrapOffer> {
     const offer = await readBootstrap(probed, this.#patience, signal);
     this.#info = { ...probed.info, platform: offer.platform };
-    this.#emit({ type: "found", info: this.#info });
+    this.#news.tell({ type: "found", info: this.#info });
     return offer;
   }
 
@@ -405,7 +399,7 @@ export class HostDriver implements AsyncDisposable {
     const downloaded = await download(
       target,
       images,
-      (progress) => this.#emit({ type: "progress", ...progress }),
+      (progress) => this.#news.tell({ type: "progress", ...progress }),
       signal,
     );
     // From here to the boot signal nothing is awaited, so nothing can come between.
@@ -423,10 +417,8 @@ export class HostDriver implements AsyncDisposable {
       registers,
       windows,
       hostPage: this.#reports.page,
-      onStarted: (slot, device) => {
-        this.#emitSome(`starts of ${device}`, { type: "device_started", slot, device });
-      },
-      onFault: (fault) => this.#faulted(fault),
+      onStarted: (slot, device) => this.#news.started(slot, device),
+      onFault: (fault) => this.#news.faulted(fault),
     }, cardPage);
   }
 
@@ -526,7 +518,7 @@ export class HostDriver implements AsyncDisposable {
 
   #ended(reason: ShutdownReason, detail: string): void {
     this.#life.reason = reason;
-    this.#emit({ type: "ended", reason, detail });
+    this.#news.tell({ type: "ended", reason, detail });
     if (reason === "crashed") this.#watch.crashed(this.#probed!, this.#closed.signal);
   }
 
@@ -539,13 +531,8 @@ export class HostDriver implements AsyncDisposable {
   }
 
   #posted(code: number): void {
-    this.#emitSome("POST codes", { type: "post_code", ...this.#reports.posted(code) });
+    this.#news.tellSome("POST codes", { type: "post_code", ...this.#reports.posted(code) });
     this.#reports.changed.notify();
-  }
-
-  #faulted(fault: DeviceFault): void {
-    this.#faults[fault.fault] = (this.#faults[fault.fault] ?? 0) + 1;
-    this.#emitSome(`faults of ${fault.device}`, { type: "fault", ...fault });
   }
 
   /** @throws {TypeError} if `event` does not apply now */
@@ -555,15 +542,6 @@ export class HostDriver implements AsyncDisposable {
       throw new TypeError(`Cannot ${event} card: it is not probed`);
     }
     this.#life.command(event);
-  }
-
-  /** What a card can repeat as fast as the link carries it. */
-  #emitSome(what: string, event: CardEvent): void {
-    if (this.#limit.admits(what)) this.#emit(event);
-  }
-
-  #emit(event: CardEvent): void {
-    this.#options.onEvent?.(event);
   }
 
   /** Aborted when the card is gone, or one of `signals` says so. */
