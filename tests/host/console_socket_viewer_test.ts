@@ -88,3 +88,16 @@ Deno.test("SocketViewer loses its oldest bytes, and says so, when its client rea
   const marks = client.text.replaceAll(/[.]|end$/g, "").length;
   assertEquals(client.text.length - marks + lost, 160 * 65536 + 3);
 });
+
+Deno.test("SocketViewer of a client that never reads costs its bound while 100 MB are shown", async () => {
+  await using hub = new ConsoleHub({ name: "mic0" });
+  await using served = await serveConsole(hub, { use: "never", scrollback: 262144 });
+  const asleep = await served.dialRaw("asleep");
+  const chunk = new Uint8Array(32 * 1024).fill(0x2e);
+  const before = Deno.memoryUsage().rss;
+  for (let i = 0; i < 3200; i++) await hub.write(chunk);
+  const grown = (Deno.memoryUsage().rss - before) / 2 ** 20;
+  console.log(`  grown by ${grown.toFixed(1)} MiB`);
+  assert(grown < 64, `grown by ${grown} MiB`);
+  asleep.close();
+});

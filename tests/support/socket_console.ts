@@ -17,6 +17,18 @@ export async function serveConsole(hub: ConsoleHub, options: AttachOptions) {
   });
   return {
     dial: (name: string) => SocketConsole.dial(path, `/${name}`),
+    /** A client whose handshake is done, and which reads nothing more. */
+    async dialRaw(name: string): Promise<Deno.Conn> {
+      const conn = await Deno.connect({ transport: "unix", path });
+      const request = [
+        `GET /${name} HTTP/1.1`,
+        ...["Host: localhost", "Upgrade: websocket", "Connection: Upgrade"],
+        ...["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", ""],
+      ];
+      await conn.write(new TextEncoder().encode(request.join("\r\n")));
+      await conn.read(new Uint8Array(12));
+      return conn;
+    },
     async [Symbol.asyncDispose]() {
       await server.shutdown();
       await Deno.remove(folder, { recursive: true });
