@@ -13,7 +13,6 @@ import type {
   CardRequests,
   CardStats,
   CardStatus,
-  DeviceControl,
   Why,
 } from "../control/card_control.ts";
 import type { ConsoleHub } from "../console/hub.ts";
@@ -51,7 +50,6 @@ export interface ControlledCardHooks {
 const AT_REST: readonly LifeState[] = ["resetting", "ready", "reset_failed", "suspended"];
 
 export class ControlledCard implements CardControl {
-  readonly devices: DeviceControl;
   readonly #card: Card;
   readonly #options: ControlledCardOptions;
   readonly #hooks: ControlledCardHooks;
@@ -78,7 +76,6 @@ export class ControlledCard implements CardControl {
         this.#keepLife();
       },
     });
-    this.devices = deviceControl(card, hooks.onFailed);
     this.#follower = options.console && new ConsoleFollower(options.console, this.#recorder);
     if (options.exec) options.exec.onOpen = () => this.#recorder.step("exec");
   }
@@ -221,11 +218,17 @@ export class ControlledCard implements CardControl {
     return await exec.run(command, options);
   }
 
+  addDisk(choice: string): Promise<string> {
+    return this.#card.lent.addDisk(choice, this.#hooks.onFailed);
+  }
+  removeDisk(name: string): Promise<void> {
+    return this.#card.lent.removeDisk(name);
+  }
   resizeDisk(name: string, size: number): Promise<void> {
     return this.#card.lent.resizeDisk(name, size);
   }
   swapDisk(name: string, choice: string): Promise<void> {
-    return this.#card.lent.swapDisk(name, choice, (error) => this.#hooks.onFailed(error as Error));
+    return this.#card.lent.swapDisk(name, choice, this.#hooks.onFailed);
   }
   setCarrier(up: boolean): void {
     this.#card.lent.setCarrier(up);
@@ -296,17 +299,6 @@ function creditOf({ credit }: Link): Record<string, number> {
     creditPostedBytes: credit.postedBytes,
     creditPostedFrames: credit.postedFrames,
     creditNonPosted: credit.nonPosted,
-  };
-}
-
-/** `report` hears of what befalls the disks later. */
-function deviceControl({ lent }: Card, report: (error: Error) => void): DeviceControl {
-  return {
-    addDisk: (choice) => lent.addDisk(choice, report),
-    removeDisk: (name) => lent.removeDisk(name),
-    resizeDisk: (name, size) => lent.resizeDisk(name, size),
-    swapDisk: (name, choice) => lent.swapDisk(name, choice, report),
-    setCarrier: async (up) => await lent.setCarrier(up),
   };
 }
 

@@ -69,7 +69,7 @@ export class LentDevices implements AsyncDisposable {
   /**
    * Lends one more disk, `choice` as on the command line; resolves with its name when a card OS that runs has it on its
    * bus. It is closed with the card.
-   * @throws {RangeError | BackendError} if it cannot be opened; {BootError} if the card has no place for it
+   * @throws {RangeError | BackendError} if it cannot be opened; {TypeError} if the card has no place for it
    */
   async addDisk(choice: string, report: Report): Promise<string> {
     const backend = await openDisk(parseDisk(choice), report);

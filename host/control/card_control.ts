@@ -109,27 +109,8 @@ export type CardRequests = Readonly<
   Record<string, Readonly<Record<string, RequestTotals | undefined>>>
 >;
 
-/** What the operator changes of a card's devices while it runs. Each is done when it resolves. */
-export interface DeviceControl {
-  /**
-   * Lends one more disk, `choice` as on the command line; resolves to its name.
-   * @throws {RangeError | BackendError} if it cannot be opened; {BootError} if the card has no place for it
-   */
-  addDisk(choice: string): Promise<string>;
-  /** @throws {RangeError | TypeError | BackendError} a sentence, if there is none, or the card OS keeps it */
-  removeDisk(name: string): Promise<void>;
-  /** Bytes. @throws {RangeError | BackendError} a sentence, if that cannot be */
-  resizeDisk(name: string, size: number): Promise<void>;
-  /** The same disk on another backend. @throws {RangeError | BackendError} a sentence: it stays where it was */
-  swapDisk(name: string, choice: string): Promise<void>;
-  /** Plugs in or pulls the cable of its network. @throws {RangeError} if it has none */
-  setCarrier(up: boolean): Promise<void>;
-}
-
 export interface CardControl {
   readonly name: string;
-  /** Absent where nothing can be changed. */
-  readonly devices?: DeviceControl | undefined;
   /** Where viewers of its console are seated; absent where it has none. */
   readonly console?: ConsoleHub | undefined;
   status(): CardStatus;
@@ -153,6 +134,13 @@ export interface CardControl {
   /** Runs `command` once the card OS takes commands. @throws {TypeError} a sentence, if it is not online */
   exec(command: string, options: ExecOptions): Promise<number>;
 
+  /**
+   * Lends one more disk, `choice` as on the command line; resolves to its name.
+   * @throws {RangeError | BackendError} if it cannot be opened; {TypeError} a sentence, if the card has no place for it
+   */
+  addDisk(choice: string): Promise<string>;
+  /** @throws {RangeError | TypeError | BackendError} a sentence, if there is none such, or the card OS keeps it */
+  removeDisk(name: string): Promise<void>;
   /** `size` in bytes; whole sectors. @throws {RangeError | BackendError} if that cannot be: nothing changes then */
   resizeDisk(name: string, size: number): Promise<void>;
   /** The same disk on another backend, `choice` as on the command line. @throws as {@linkcode resizeDisk} */

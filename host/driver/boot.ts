@@ -15,7 +15,6 @@
  */
 import { ADOPT_SIGNAL, BOOT_SIGNAL, page, ProtocolError, type Width } from "../../protocol/mod.ts";
 import type { AttachedDevice } from "./attached_device.ts";
-import { BootError } from "./boot_error.ts";
 import { platformName } from "./card_info.ts";
 import { CardPage } from "./card_page.ts";
 import type { CardPatience } from "./card_patience.ts";
@@ -151,7 +150,7 @@ export class Boot {
 
   /**
    * Fills an empty slot while the card OS runs; resolves when the card has plugged the function, or the OS has stopped.
-   * @throws {BootError} if the card has no place for it: the slot is empty again; the signal's reason, and it is not
+   * @throws {TypeError} if the card has no place for it: the slot is empty again; the signal's reason, and it is not
    */
   async plug(number: number, attached: AttachedDevice, signal: AbortSignal): Promise<void> {
     const slot = this.#fill(number, attached);
@@ -159,7 +158,7 @@ export class Boot {
     if (await slot.plugged(signal) !== page.PLUG.refused) return;
     this.#cardPage.clearSlot(number);
     await this.#empty(number, slot);
-    throw new BootError(
+    throw new TypeError(
       `Cannot plug ${attached.device.name}: the card has no place for one more while its OS runs`,
     );
   }

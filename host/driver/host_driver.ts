@@ -277,7 +277,7 @@ export class HostDriver implements AsyncDisposable {
   /**
    * Publishes what is new in slot `slot` of the devices; resolves when it is on the card's bus. While no card OS runs
    * there is nothing to do: the next one finds it.
-   * @throws {BootError} if the card has no place for it
+   * @throws {TypeError} if the card has no place for it
    */
   async plug(slot: number, { signal }: CancelOptions = {}): Promise<void> {
     const attached = this.#options.devices[slot];

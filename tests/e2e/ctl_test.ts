@@ -102,6 +102,16 @@ Deno.test("ctl disk and ctl net change what a card has, while it runs, and say w
   await Deno.truncate(two, 8 << 20);
   assertMatch(await ctl.says(0, "disk", "swap", "mic0", "disk0", two), /two\.img, 8 MiB\n$/);
   assertMatch(
+    await ctl.says(0, "disk", "add", "mic0", "mem:1M"),
+    /^mic0 disk0: .*\nmic0 disk1: mem:1M, 1 MiB\n$/,
+  );
+  assertMatch(await ctl.says(0, "disk", "remove", "mic0", "disk1"), /^mic0 disk0: .*\n$/);
+  assertMatch(await ctl.says(6, "disk", "remove", "mic0", "disk0"), /it cannot be pulled/);
+  assertMatch(
+    await ctl.says(2, "disk", "remove", "mic0", "disk1", "now"),
+    /wanted remove CARD DISK/,
+  );
+  assertMatch(
     await ctl.says(3, "disk", "swap", "mic0", "disk0", `${folder.path}/no`),
     /Cannot open/,
   );

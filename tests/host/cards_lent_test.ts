@@ -4,7 +4,6 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MemoryBackend } from "../../host/backends/memory.ts";
 import { BlockDevice } from "../../host/devices/block.ts";
 import { NetDevice } from "../../host/devices/net.ts";
-import { BootError } from "../../host/driver/boot_error.ts";
 import { BackendError } from "../../protocol/errors.ts";
 import type { FakeMachine } from "../support/fake_machine.ts";
 import { bootedCard, HostBench } from "../support/host_bench.ts";
@@ -83,7 +82,7 @@ Deno.test("addDisk() of a card that has no place, or cannot be opened, leaves ev
   machine.plugHot = () => {
     throw new RangeError("full");
   };
-  await assertRejects(() => lent.addDisk("mem:4K", report), BootError, "no place for one more");
+  await assertRejects(() => lent.addDisk("mem:4K", report), TypeError, "no place for one more");
   await assertRejects(() => lent.addDisk("/no/such.img", report), BackendError, "no such file");
   assertEquals(names(bench), ["0 disk0", "1 net0"]);
   assertThrows(() => new HostBench().card.lent.setCarrier(true), RangeError, "no network");

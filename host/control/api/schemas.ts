@@ -181,6 +181,7 @@ export const SCHEMAS = {
   CardStats: stats,
   ExecRequest: z.strictObject({ command: z.string().min(1) }),
   ExecLine: execLine,
+  AddDisk: z.strictObject({ disk: z.string().min(1).describe("As `host --disk` has it") }),
   ChangeDisk: z.union([
     z.strictObject({ size: z.int().min(512).describe("Bytes") }),
     z.strictObject({ swap: z.string().min(1).describe("As `host --disk` has it") }),

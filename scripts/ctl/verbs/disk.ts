@@ -1,5 +1,5 @@
 /**
- * `ctl disk`: another size or another backend for a disk, while its card runs.
+ * `ctl disk`: disks that come and go, grow, or get another backend, while their card runs.
  *
  * @module
  */
@@ -12,37 +12,67 @@ import { verb } from "../verb.ts";
 const SIZE = /^(\d+)([KMGT]?)$/;
 const UNITS = ["", "K", "M", "G", "T"];
 
+const ACTS = {
+  add: { operands: 1, wanted: "add CARD CHOICE" },
+  remove: { operands: 1, wanted: "remove CARD DISK" },
+  resize: { operands: 2, wanted: "resize CARD DISK SIZE" },
+  swap: { operands: 2, wanted: "swap CARD DISK CHOICE" },
+} as const;
+type Act = keyof typeof ACTS;
+
 export const DISK = verb({
   name: "disk",
-  about: "Resize a disk, or swap its backend, while its card runs",
+  about: "Add, remove or resize a disk, or swap its backend, while its card runs",
   operands: {
-    value: "resize|swap CARD DISK SIZE|CHOICE",
-    completes: [["resize", "swap"], "cards", [], "files"],
-    least: 4,
+    value: "add|remove|resize|swap CARD DISK|CHOICE [SIZE|CHOICE]",
+    completes: [Object.keys(ACTS), "cards", "files", "files"],
+    least: 3,
     most: 4,
   },
   options: {},
-  examples: ["ctl disk resize mic0 disk0 4G", "ctl disk swap mic0 disk0 /srv/other.img"],
+  examples: [
+    "ctl disk add mic0 /srv/more.img",
+    "ctl disk remove mic0 disk1",
+    "ctl disk resize mic0 disk0 4G",
+    "ctl disk swap mic0 disk0 /srv/other.img",
+  ],
   async run({ client, options, operands, out }) {
-    const [act, card, disk, value] = operands as [string, string, string, string];
-    const status = await client.json<CardStatus>(
-      cardPath(card, `/disks/${encodeURIComponent(disk)}`),
-      { method: "PATCH", body: change(act, value) },
-    );
+    const [word, card, ...rest] = operands as [string, string, ...string[]];
+    const { method, path, body } = request(word, card, rest);
+    const status = await client.json<CardStatus>(path, { method, ...(body && { body }) });
     if (options.json) out.json(status);
     else {
-      const now = status.devices.find(({ name }) => name === disk)!;
-      out.line(`${card} ${disk}: ${now.backend}, ${size(now.size ?? 0)}`);
+      for (const { name, kind, backend, size: now } of status.devices) {
+        if (kind === "block") out.line(`${card} ${name}: ${backend}, ${size(now ?? 0)}`);
+      }
     }
     return EXIT.ok;
   },
 });
 
-/** The body of the request. */
-function change(act: string, value: string): object {
-  if (act === "resize") return { size: bytes(value) };
-  if (act === "swap") return { swap: value };
-  throw new CommandError(EXIT.usage, `Cannot ${act} a disk: wanted resize or swap`);
+interface DiskRequest {
+  readonly method: "POST" | "DELETE" | "PATCH";
+  readonly path: string;
+  readonly body?: object;
+}
+
+function request(word: string, card: string, rest: readonly string[]): DiskRequest {
+  if (!Object.hasOwn(ACTS, word)) {
+    const wanted = Object.keys(ACTS).join(", ");
+    throw new CommandError(EXIT.usage, `Cannot ${word} a disk: wanted one of ${wanted}`);
+  }
+  const act = word as Act;
+  if (rest.length !== ACTS[act].operands) {
+    throw new CommandError(EXIT.usage, `Cannot ${act} a disk: wanted ${ACTS[act].wanted}`);
+  }
+  const [first, value] = rest as [string, string?];
+  if (act === "add") {
+    return { method: "POST", path: cardPath(card, "/disks"), body: { disk: first } };
+  }
+  const path = cardPath(card, `/disks/${encodeURIComponent(first)}`);
+  if (act === "remove") return { method: "DELETE", path };
+  const body = act === "resize" ? { size: bytes(value!) } : { swap: value! };
+  return { method: "PATCH", path, body };
 }
 
 function bytes(text: string): number {

@@ -8,6 +8,34 @@ import { route } from "../route.ts";
 
 export const DEVICE_ROUTES = [
   route({
+    method: "post",
+    path: "/v1/cards/{card}/disks",
+    summary: "Lends the card one more disk, also while it runs",
+    body: "AddDisk",
+    answer: "CardStatus",
+    status: 201,
+    problems: [503],
+    async handle({ card, body }) {
+      await card.addDisk(body.disk).catch((error) => {
+        throw commandProblem(error);
+      });
+      return card.status();
+    },
+  }),
+  route({
+    method: "delete",
+    path: "/v1/cards/{card}/disks/{disk}",
+    summary: "Takes a disk away; its card OS lets go of it first",
+    answer: "CardStatus",
+    problems: [503],
+    async handle({ card, path }) {
+      await card.removeDisk(path["disk"]!).catch((error) => {
+        throw commandProblem(error);
+      });
+      return card.status();
+    },
+  }),
+  route({
     method: "patch",
     path: "/v1/cards/{card}/disks/{disk}",
     summary: "Another size of a disk, or another backend for it",
