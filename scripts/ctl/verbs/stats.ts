@@ -21,7 +21,9 @@ export const STATS = verb({
       for (const [card, { link, devices }] of answers) {
         for (const [name, counters] of Object.entries({ link, ...devices })) {
           out.line(`${card} ${name}`);
-          const rows = Object.entries(counters).map(([key, value]) => [key, `${value}`] as const);
+          const rows = Object.entries(counters).map(([key, value]) =>
+            [key, decimal(value)] as const
+          );
           for (const line of pairs(rows, "  ")) out.line(line);
         }
       }
@@ -29,3 +31,6 @@ export const STATS = verb({
     return status;
   },
 });
+
+/** Times have more digits than anybody reads. */
+const decimal = (value: number): string => `${Math.round(value * 1000) / 1000}`;

@@ -56,7 +56,7 @@ async function wait(
     if (!late.aborted) throw error;
     const now = card.status().state;
     const text = `Cannot wait for ${card.name} any longer: after ${timeout} s it is ${now}, ` +
-      `wanted ${states.join(" or ")}; /v1/cards/${card.name}/why says why`;
+      `wanted ${states.join(" or ")}; "ctl why ${card.name}" says why`;
     throw new Problem(408, text, { cause: error });
   }
 }
