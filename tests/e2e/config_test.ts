@@ -59,7 +59,10 @@ Deno.test("host --config serves its cards, which ping each other; one without it
   const kept = await Array.fromAsync(Deno.readDir(`${folder.path}/state`), ({ name }) => name);
   assertEquals(kept.toSorted(), ["mic0", "mic1", "mic2"]);
   // What its console showed is there too, and why the one that stands aside does.
-  assertMatch(await Deno.readTextFile(`${folder.path}/state/mic1/boot-1.log`), /2 received/);
+  assertMatch(
+    await Deno.readTextFile(`${folder.path}/state/mic1/console/boot-1.log`),
+    /2 received/,
+  );
   await using why = await LabProcess.start("ctl", ["--control", control, "why", "mic0"]);
   assertEquals(await why.ended, EXIT.ok, why.transcript());
   assertMatch(why.stdout, /^the host cannot lend mic0 its devices: Cannot open disk image /);

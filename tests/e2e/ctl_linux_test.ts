@@ -17,7 +17,7 @@ Deno.test("Linux is suspended and resumed by ctl, its file is there, and its pan
   assertMatch(await ctl.says(0, "why"), /suspended/);
   assertEquals(await ctl.says(0, "resume", "--wait"), "mic0: online\n");
   assertEquals(await ctl.says(0, "exec", "mic0", "cat /root/note"), "kept\n");
-  assertMatch(await ctl.says(0, "check"), /^(mic0 \d\. pass .*\n){6}$/);
+  assertMatch(await ctl.says(0, "check"), /^(mic0 \d\. pass .*\n){8}$/);
 
   // online, shutting_down, resetting, ready: by a panic
   await ctl.run("exec", "mic0", "echo c > /proc/sysrq-trigger");
