@@ -12,6 +12,7 @@ import { crashConsistency } from "./crash_consistency.ts";
 import { cutEverywhere } from "./cut_everywhere.ts";
 import { frames } from "./frames.ts";
 import { manyCards } from "./many_cards.ts";
+import { hotChanges } from "./hot_changes.ts";
 import { registers } from "./registers.ts";
 import { killAndVerifySoak } from "./kill_and_verify.ts";
 import type { Soak } from "./types.ts";
@@ -22,6 +23,7 @@ const SOAKS: Readonly<Record<string, Soak>> = {
   "crash-consistency": crashConsistency,
   "cut-everywhere": cutEverywhere,
   frames,
+  "hot-changes": hotChanges,
   registers,
   "kill-and-verify": killAndVerifySoak,
   "many-cards": manyCards,
