@@ -268,6 +268,7 @@ export class Connection {
   readonly #beat = (): void => {
     const { heartbeat, silence } = this.#limits;
     if (this.#leaving) return;
+    this.#session.outgoing.trim();
     this.#quiet = this.#heard ? 0 : this.#quiet + heartbeat;
     this.#heard = false;
     if (this.#quiet >= silence) return this.#silent(silence);

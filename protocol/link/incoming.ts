@@ -11,6 +11,9 @@ import { ReceiveCredits } from "./credits.ts";
 import type { LinkLimits } from "./limits.ts";
 import { advance, INITIAL_SEQUENCE } from "./sequence.ts";
 
+/** Bytes after which an acknowledgement does not wait: what the peer keeps for us is used again while it is in its cache. */
+const ACK_BYTES = 512 * 1024;
+
 export class Incoming {
   readonly credits: ReceiveCredits;
   /** Sequence number of the last frame received. */
@@ -47,9 +50,9 @@ export class Incoming {
     return this.#frames > 0 || this.credits.owed(answersTaken);
   }
 
-  /** So much is owed that the credit frame should leave now: a quarter of a window. */
+  /** So much is owed that the credit frame should leave now: {@linkcode ACK_BYTES}, or a quarter of a window. */
   due(answersTaken: boolean): boolean {
-    return 4 * this.#bytes >= this.#window.postedBytes ||
+    return this.#bytes >= ACK_BYTES || 4 * this.#bytes >= this.#window.postedBytes ||
       4 * this.#frames >= this.#window.postedFrames || this.credits.due(answersTaken);
   }
 }

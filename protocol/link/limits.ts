@@ -28,7 +28,7 @@ export interface LinkLimits {
 export const DEFAULT_LIMITS: LinkLimits = {
   maxPayload: 128 * 1024,
   maxReadRequest: 128 * 1024,
-  postedBytes: 8 * 1024 * 1024,
+  postedBytes: 16 * 1024 * 1024,
   postedFrames: 8192,
   nonPosted: 256,
   heartbeat: 2_000,

@@ -16,8 +16,11 @@ import type { Incoming } from "./incoming.ts";
 import type { LinkCounters } from "./options.ts";
 import { advance, ahead, INITIAL_SEQUENCE } from "./sequence.ts";
 
-/** Empty chunks kept for reuse. */
-const SPARE_CHUNKS = 8;
+/**
+ * What one system call can hand to the network: larger writes find the peer busy with what came before, and need not
+ * wake it.
+ */
+const CHUNK_SIZE = 1024 * 1024;
 
 export class Outgoing {
   /** Buffer of the frame that `begin` opened last. */
@@ -29,26 +32,36 @@ export class Outgoing {
   ackedSequence = INITIAL_SEQUENCE;
   /** Bytes held here, unsent or unacknowledged; counted by the chunk. */
   backlog = 0;
+  /** Bytes of these that no transport has been given. */
+  unsent = 0;
   readonly #credits: SendCredits;
   readonly #incoming: Incoming;
   readonly #counters: LinkCounters;
   readonly #chunkSize: number;
+  /** Chunks, in use or not, up to which empty ones are kept. */
+  readonly #kept: number;
   /** In order of sequence; the last one is being filled. */
   readonly #chunks: Chunk[];
+  /** Empty ones, the last used last: it is most likely to be in the processor's cache. */
   readonly #spare: Chunk[] = [];
+  /** The least number of spare chunks since `trim()`: so many were not needed. */
+  #unused = 0;
   #tail: Chunk;
   #held = false;
 
+  /** `usual`: bytes that are held here in the ordinary course of things; chunks for them are kept for reuse. */
   constructor(
     credits: SendCredits,
     incoming: Incoming,
     counters: LinkCounters,
     largestBody: number,
+    usual: number,
   ) {
     this.#credits = credits;
     this.#incoming = incoming;
     this.#counters = counters;
-    this.#chunkSize = Math.max(256 * 1024, 2 * (HEADER.size + largestBody));
+    this.#chunkSize = Math.max(CHUNK_SIZE, 2 * (HEADER.size + largestBody));
+    this.#kept = Math.ceil(usual / this.#chunkSize) + 2;
     this.#tail = new Chunk(this.#chunkSize);
     this.#chunks = [this.#tail];
     this.bytes = this.#tail.bytes;
@@ -71,6 +84,7 @@ export class Outgoing {
     chunk.end = at + size;
     chunk.lastSequence = sequence;
     this.backlog += size;
+    this.unsent += size;
     this.#counters.framesSent++;
     if (!this.#held && isPosted(type) && !this.#credits.takePosted(length)) this.#held = true;
     u8.set(view, at + HEADER.at.type, type);
@@ -95,6 +109,7 @@ export class Outgoing {
     u8.set(chunk.view, at + HEADER.at.code, code);
     le32.set(chunk.view, at + HEADER.at.length, 0);
     this.backlog -= chunk.end - body;
+    this.unsent -= chunk.end - body;
     chunk.end = body;
     if (!this.#held) chunk.ready = body;
   }
@@ -106,6 +121,7 @@ export class Outgoing {
         const segment = chunk.bytes.subarray(chunk.sent, chunk.ready);
         chunk.sent = chunk.ready;
         chunk.writing = true;
+        this.unsent -= segment.length;
         this.sentSequence = chunk.readySequence;
         return segment;
       }
@@ -165,17 +181,26 @@ export class Outgoing {
     // Now the first chunk, if anything was sent from it, has the first frame to send again.
     for (const chunk of this.#chunks) {
       if (chunk.sent === 0) break;
-      chunk.sent = chunk === this.#chunks[0] ? chunk.find(advance(received, 1)) : 0;
+      const from = chunk === this.#chunks[0] ? chunk.find(advance(received, 1)) : 0;
+      this.unsent += chunk.sent - from;
+      chunk.sent = from;
     }
     const replayed = ahead(this.sentSequence, received);
     this.sentSequence = received;
     return replayed;
   }
 
+  /** Now and then: lets go of spare chunks that were not needed since the last time. */
+  trim(): void {
+    this.#spare.splice(0, this.#unused);
+    this.#unused = this.#spare.length;
+  }
+
   #grow(): void {
     const tail = this.#tail;
     if (tail.end === 0) return;
     this.#tail = this.#spare.pop() ?? new Chunk(this.#chunkSize);
+    if (this.#spare.length < this.#unused) this.#unused = this.#spare.length;
     this.#chunks.push(this.#tail);
     this.bytes = this.#tail.bytes;
     this.view = this.#tail.view;
@@ -191,7 +216,7 @@ export class Outgoing {
       head.clear();
       if (head === this.#tail) return;
       this.#chunks.shift();
-      if (this.#spare.length < SPARE_CHUNKS) this.#spare.push(head);
+      if (this.#chunks.length + this.#spare.length < this.#kept) this.#spare.push(head);
     }
   }
 }

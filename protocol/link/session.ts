@@ -16,6 +16,12 @@ import { FrameReader } from "./reader.ts";
 import { Sender } from "./sender.ts";
 import type { Completer } from "./types.ts";
 
+/**
+ * Bytes that wait for the transport, above which nothing is added by who can wait: enough to keep it busy. What is sent
+ * soon after it was made is still in the processor's cache, and what comes behind it waits the less.
+ */
+const UNSENT = 1024 * 1024;
+
 export class Session {
   readonly counters: LinkCounters = {
     framesSent: 0,
@@ -58,7 +64,13 @@ export class Session {
     this.#failed = failed;
     this.#ownHighWater = this.#highWater = limits.postedBytes / 2;
     this.incoming = new Incoming(limits);
-    this.outgoing = new Outgoing(this.#credits, this.incoming, this.counters, largest);
+    this.outgoing = new Outgoing(
+      this.#credits,
+      this.incoming,
+      this.counters,
+      largest,
+      this.#highWater,
+    );
     this.reader = new FrameReader(new FrameRules(MIN_PAYLOAD, MIN_PAYLOAD), largest);
     this.#pending = new PendingRequests(this.#credits, this.outgoing);
     this.#applier = new Applier(completer, this.outgoing, this.counters);
@@ -86,9 +98,13 @@ export class Session {
     return this.#credits.available;
   }
 
-  /** Below the high-water mark of bytes that are unsent or unacknowledged: half of what either side takes at once. */
+  /**
+   * Below the high-water mark of bytes that are unsent or unacknowledged, half of what either side takes at once; and
+   * the transport has what there is, but for a little.
+   */
   get hasRoom(): boolean {
-    return this.outgoing.backlog < this.#highWater;
+    const { backlog, unsent } = this.outgoing;
+    return backlog < this.#highWater && unsent < UNSENT;
   }
 
   /** There is room, and nobody has waited for it: who finds some on his way must not take it from those who wait. */

@@ -4,8 +4,8 @@ import { PressureLab } from "../support/pressure_lab.ts";
 
 /** Shorter than the 10 s after which a peer is given up, ms. */
 const PAUSE = 2_000;
-/** MiB that the other may take, host/README.md: the frames that it keeps; on the host the staging of two disks too. */
-const BOUND = { host: 36 + 32, card: 36 };
+/** MiB that the other may take, host/README.md: the chunks of what it keeps; on the host the staging of two disks too. */
+const BOUND = { host: 48 + 32, card: 48 };
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -24,7 +24,7 @@ Deno.test("a connection opens with the credit frame", async () => {
   await using card = await rawCard({ nonPosted: 3 });
   assertEquals(
     await card.peer.take(28),
-    hex("02 00 0000 0c000000 00000000 fffeffff  00008000 00200000 03000000"),
+    hex("02 00 0000 0c000000 00000000 fffeffff  00000001 00200000 03000000"),
   );
 });
 

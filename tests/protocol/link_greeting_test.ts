@@ -18,7 +18,7 @@ const GOLDEN = `
   8877665544332211                  ; epoch
   fffeffff                          ; received
   00000200 00000200                 ; max payload, max read request
-  00008000 00200000 00010000        ; posted bytes, posted frames, non-posted
+  00000001 00200000 00010000        ; posted bytes, posted frames, non-posted
   d0070000 10270000                 ; heartbeat, silence
   0000000000000000 0000000000000000 0000000000000000 0000000000000000
 `;

@@ -159,12 +159,12 @@ const ATTACKS: readonly {
   {
     when: "credit of frames goes back by one",
     reason: "flow_control",
-    bytes: frame(0x02, {}, hex("00008000 ff1f0000 00010000")),
+    bytes: frame(0x02, {}, hex("00000001 ff1f0000 00010000")),
   },
   {
     when: "credit of requests is out of all proportion",
     reason: "flow_control",
-    bytes: frame(0x02, {}, hex("00008000 00200000 02000040")),
+    bytes: frame(0x02, {}, hex("00000001 00200000 02000040")),
   },
   {
     when: "credit is taken back",

@@ -21,8 +21,12 @@ function outgoing(frames = 1000) {
     unsupported: 0,
     roundTrip: 0,
   };
-  return { out: new Outgoing(credits, new Incoming(limitsOf()), counters, 140_000), credits };
+  const out = new Outgoing(credits, new Incoming(limitsOf()), counters, BODY, 3 * CHUNK);
+  return { out, credits };
 }
+/** The largest body is half a chunk and more of the rest. */
+const BODY = 600_000;
+const CHUNK = 2 * (16 + BODY);
 /** Encodes `count` messages; each is 24 bytes. */
 function messages(out: Outgoing, count: number): void {
   for (let n = 0; n < count; n++) out.begin(TYPE.message, 0, 1, 8);
@@ -62,19 +66,19 @@ Deno.test("Outgoing starts over in the same buffer when all is acknowledged and 
 
 Deno.test("Outgoing goes on in a new chunk when one is full, and counts both until acknowledged", () => {
   const { out } = outgoing();
-  for (let n = 0; n < 3; n++) out.begin(TYPE.memory_write, 0, 1, 130_000);
-  assertEquals(out.backlog, 3 * 130_016);
+  for (let n = 0; n < 3; n++) out.begin(TYPE.memory_write, 0, 1, 500_000);
+  assertEquals(out.backlog, 3 * 500_016);
   assertEquals([take(out), take(out)], [[0, 1], [2]]);
   out.written();
   out.acknowledge(FIRST + 1);
-  assertEquals(out.backlog, 130_016);
+  assertEquals(out.backlog, 500_016);
   out.acknowledge(FIRST + 2);
   assertEquals(out.backlog, 0);
 });
 
 Deno.test("Outgoing.rewind() gives out again what was not received, from the middle of a chunk", () => {
   const { out } = outgoing();
-  for (let n = 0; n < 5; n++) out.begin(TYPE.memory_write, 0, 1, 100_000);
+  for (let n = 0; n < 5; n++) out.begin(TYPE.memory_write, 0, 1, 500_000);
   while (take(out).length > 0);
   assertEquals(out.rewind(FIRST), 4);
   assertEquals([take(out), take(out), take(out), take(out)], [[1], [2, 3], [4], []]);
@@ -135,6 +139,47 @@ Deno.test("Outgoing.acknowledge() after a rewind() waits until a frame was sent 
   take(out);
   out.rewind(FIRST);
   assertThrows(() => out.acknowledge(FIRST + 1), ProtocolError, "last one sent is");
+});
+
+Deno.test("Outgoing counts what no transport was given, once more after a rewind()", () => {
+  const { out } = outgoing();
+  messages(out, 2);
+  assertEquals(out.unsent, 48);
+  take(out);
+  messages(out, 1);
+  assertEquals(out.unsent, 24);
+  out.rewind(FIRST);
+  assertEquals(out.unsent, 48);
+  take(out);
+  out.written();
+  out.acknowledge(FIRST + 2);
+  assertEquals([out.unsent, out.backlog], [0, 0]);
+});
+
+Deno.test("Outgoing keeps empty chunks for what is usual, and trim() lets go of those that were not needed", () => {
+  const { out } = outgoing();
+  /** One frame in each of so many chunks, sent and acknowledged. */
+  const fill = (chunks: number) => {
+    for (let n = 0; n < chunks; n++) out.begin(TYPE.memory_write, 0, 1, BODY);
+    for (let n = 0; n < chunks; n++) out.begin(TYPE.memory_write, 0, 1, BODY);
+    assertEquals(out.heldBytes >= chunks * CHUNK, true);
+    while (take(out).length > 0);
+    out.written();
+    out.acknowledge(out.sequence);
+  };
+  fill(10);
+  assertEquals(
+    out.heldBytes,
+    5 * CHUNK,
+    "three that are usual, one that is being filled, one to spare",
+  );
+  out.trim();
+  assertEquals(out.heldBytes, 5 * CHUNK, "all were in use since the last time");
+  fill(2);
+  out.trim();
+  assertEquals(out.heldBytes, 2 * CHUNK);
+  out.trim();
+  assertEquals(out.heldBytes, CHUNK);
 });
 
 Deno.test("Outgoing.truncate() leaves a completion without data", () => {

@@ -22,9 +22,9 @@ Deno.test("posted frames beyond the credit wait, in order, with all that follows
   assertEquals((await card.peer.next(0x11)).body[0], 0);
   assertEquals((await card.peer.next(0x11)).body[0], 1);
   // Credit for one more frame lets one go; the completion is behind the other.
-  await card.peer.send(frame(0x02, {}, hex("00008000 03000000 00010000")));
+  await card.peer.send(frame(0x02, {}, hex("00000001 03000000 00010000")));
   assertEquals((await card.peer.next(0x11)).body[0], 2);
-  await card.peer.send(frame(0x02, {}, hex("00008000 10000000 00010000")));
+  await card.peer.send(frame(0x02, {}, hex("00000001 10000000 00010000")));
   const last = await card.peer.next(0x11);
   assertEquals([last.body[0], last.sequence], [3, FIRST + 3]);
   const completion = await card.peer.frame();
@@ -41,7 +41,7 @@ Deno.test("non-posted requests beyond the credit are not encoded, and posted fra
   card.link.message(MESSAGE.msi, 1);
   assertEquals((await card.peer.next(0x21)).sequence, FIRST);
   assertEquals((await card.peer.next(0x11)).sequence, FIRST + 1);
-  await card.peer.send(frame(0x02, {}, hex("00008000 00200000 03000000")));
+  await card.peer.send(frame(0x02, {}, hex("00000001 00200000 03000000")));
   assertEquals((await card.peer.next(0x21)).body[0], 4);
   assertEquals((await card.peer.next(0x21)).body[0], 8);
   for (let tag = 0; tag < 3; tag++) {
@@ -73,7 +73,7 @@ Deno.test("a request that is aborted before there is credit for it is never sent
   abort.abort();
   await gone;
   await card.peer.send(frame(0x30, { sequence: FIRST }, hex("07000000")));
-  await card.peer.send(frame(0x02, {}, hex("00008000 00200000 02000000")));
+  await card.peer.send(frame(0x02, {}, hex("00000001 00200000 02000000")));
   assertEquals(await first, 7);
   assertEquals((await card.peer.next(0x21)).body[0], 0);
   assertEquals((await card.peer.frame()).body[0], 8);
