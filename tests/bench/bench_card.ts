@@ -1,20 +1,13 @@
 /**
- * A host in this process and a card in another, on loopback; commands in the card, one boot for all of them.
+ * A host process and a card process on loopback, each as its user has it, and commands in the card; one boot for all of
+ * them.
  *
  * @module
  */
-import {
-  diagImages,
-  Host,
-  linuxImages,
-  listenTcp,
-  type OpenDevices,
-  openDevices,
-} from "../../mod.ts";
-import { parseAddress } from "../../host/control/addresses.ts";
 import { cardImage } from "../../scripts/card_os/build.ts";
-import { spawnTask } from "../../scripts/cli/mod.ts";
-import { endProcess } from "./processes.ts";
+import { ControlClient } from "../../scripts/ctl/client.ts";
+import { LabProcess } from "../support/lab_process.ts";
+import { pairedEnvironment } from "../support/paired.ts";
 
 export interface BenchCardOptions {
   readonly os: "linux" | "diag";
@@ -25,70 +18,62 @@ export interface BenchCardOptions {
   readonly address?: string;
   /** Puts something between card and host: gets the host's port, resolves to the port to connect to. */
   readonly through?: (port: number) => Promise<number>;
+  /** Over TLS. */
+  readonly secure?: boolean;
 }
 
+/** Nothing that is measured here lives as long, ms. */
+const LIMIT = 3_600_000;
+
 export class BenchCard implements AsyncDisposable {
-  readonly #opened: OpenDevices;
   readonly #owned: AsyncDisposableStack;
+  readonly #client: ControlClient;
   /** Rejects when the card's process ends. */
   readonly #lost: Promise<never>;
 
-  private constructor(opened: OpenDevices, owned: AsyncDisposableStack, card: Deno.ChildProcess) {
-    this.#opened = opened;
+  private constructor(owned: AsyncDisposableStack, client: ControlClient, card: LabProcess) {
     this.#owned = owned;
-    this.#lost = card.status.then(({ code }) => {
-      throw new Error(`Cannot go on: the card ended with status ${code}`);
+    this.#client = client;
+    this.#lost = card.ended.then((status) => {
+      throw new Error(`Cannot go on: the card ended with ${status}`);
     });
     this.#lost.catch(() => {}); // Who waits for it hears of it.
   }
 
+  /** Resolves when the card OS is online. */
   static async start(options: BenchCardOptions): Promise<BenchCard> {
-    const { os, disk, net = "none", through } = options;
+    const { os, disk, net = "none", address, through, secure = false } = options;
     await using owned = new AsyncDisposableStack();
-    const opened = owned.use(
-      await openDevices({
-        disks: [disk],
-        net,
-        consoles: ["none"],
-        address: options.address === undefined ? undefined : parseAddress(options.address),
-        name: "mic0",
-        configureTap: true,
-        insecure: false,
-      }, { detach() {}, report: (error) => console.error(error) }),
-    );
-    const { address } = opened;
-    const choices = {
-      ...{ kernel: undefined, initrd: undefined, cmdline: undefined },
-      ...{ name: "mic0", address },
-    };
+    if (os === "linux") await cardImage();
+    const folder = await Deno.makeTempDir({ prefix: "knightsbridge-bench-" });
+    owned.defer(() => Deno.remove(folder, { recursive: true }));
+    const env = secure ? await pairedEnvironment(folder) : {};
+    const security = secure ? ["--secure"] : [];
+    const control = `${folder}/host.sock`;
     const host = owned.use(
-      new Host({
-        listener: listenTcp("127.0.0.1", 0),
-        cards: [{
-          name: "mic0",
-          devices: opened.devices,
-          images: os === "diag" ? diagImages(choices) : await linuxBoot(choices),
-        }],
-      }),
+      await LabProcess.start("host", [
+        ...["--listen", "127.0.0.1:0", "--control", control, "--json", ...security],
+        ...["--os", os, "--disk", disk, "--net", net, "--console", "none"],
+        ...(address === undefined ? [] : ["--address", address]),
+      ], { env, limit: LIMIT }),
     );
-    const { port } = host.address;
-    const card = await spawnTask("card", [
-      ...["--connect", `127.0.0.1:${await through?.(port) ?? port}`, "--json"],
-      ...["--machine", os === "diag" ? "diag" : "v86"],
-    ], { stdin: "null", stdout: "null", stderr: "null" });
-    owned.defer(() => endProcess(card));
-    return new BenchCard(opened, owned.move(), card);
+    const port = Number((await host.event(({ type }) => type === "listening")).port);
+    const card = owned.use(
+      await LabProcess.start("card", [
+        ...["--connect", `127.0.0.1:${await through?.(port) ?? port}`, ...security],
+        ...["--machine", os === "diag" ? "diag" : "v86"],
+      ], { env, limit: LIMIT }),
+    );
+    // Its OS has nothing to lose, and a host that has no card ends at once.
+    owned.defer(() => card.kill("SIGKILL"));
+    const client = owned.use(await ControlClient.open({ transport: "unix", path: control }));
+    await host.event(({ event }) => (event as { state?: string } | undefined)?.state === "online");
+    return new BenchCard(owned.move(), client, card);
   }
 
-  /** Output of `command`, both streams. @throws if its exit status is not 0 */
+  /** Output of `command`, both streams. @throws {Error} if its exit status is not 0 */
   async run(command: string): Promise<string> {
-    let output = "";
-    const decoder = new TextDecoder();
-    const take = (bytes: Uint8Array) => {
-      output += decoder.decode(bytes, { stream: true });
-    };
-    const done = this.#opened.exec.run(command, { stdout: take, stderr: take });
-    const status = await Promise.race([done, this.#lost]);
+    const { status, output } = await Promise.race([this.#exec(command), this.#lost]);
     if (status !== 0) throw new Error(`Cannot run "${command}": status ${status}, ${output}`);
     return output;
   }
@@ -96,15 +81,19 @@ export class BenchCard implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#owned.disposeAsync();
   }
-}
 
-async function linuxBoot(choices: Parameters<typeof linuxImages>[0]) {
-  const { folder, manifest } = await cardImage();
-  return await linuxImages(choices, {
-    kernel: `${folder}/vmlinux`,
-    initrd: `${folder}/initrd.img`,
-    cmdline: manifest.cmdline,
-  });
+  async #exec(command: string): Promise<{ readonly status: number; readonly output: string }> {
+    const decoder = new TextDecoder();
+    let output = "";
+    const request = { method: "POST", body: { command } } as const;
+    for await (const text of this.#client.lines("/v1/cards/mic0/exec", request)) {
+      const { stdout, stderr, status, error } = JSON.parse(text);
+      if (error !== undefined) throw new Error(`Cannot run "${command}": ${error}`);
+      if (status !== undefined) return { status, output };
+      output += decoder.decode(Uint8Array.fromBase64(stdout ?? stderr), { stream: true });
+    }
+    throw new Error(`Cannot run "${command}": the host has gone`);
+  }
 }
 
 /** What `bench --json` of the diagnostic OS says. */

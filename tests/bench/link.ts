@@ -1,6 +1,5 @@
 /**
- * The bare link: `link_ping.ts`, which has the same frames and no virtio, is what the block rows can reach at most;
- * `link_variants.ts` is the same link with TLS and without, and what each needs to come back after a cut.
+ * The link alone: what encryption costs it (`link_variants.ts`), and what it needs to come back after a cut.
  *
  * @module
  */
@@ -10,18 +9,8 @@ import type { Figure } from "./link_variants.ts";
 const PERMISSIONS = ["--allow-net", "--allow-run=deno", "--allow-read"];
 
 export async function link({ quick }: BenchContext): Promise<Row[]> {
-  const samples = new Map<string, number[]>();
-  for (let round = 0; round < (quick ? 3 : 7); round++) {
-    for (const line of await linesFrom("link_ping.ts", 1)) {
-      const [, what, depth, rate] = /^(.+?) +depth +(\d+) +(\d+)\/s$/.exec(line) ?? [];
-      if (what === undefined || what === "warm-up") continue;
-      const name = `${what}, depth ${depth}`;
-      samples.set(name, [...samples.get(name) ?? [], Number(rate)]);
-    }
-  }
-  const variants = await linesFrom("link_variants.ts", quick ? 1 : 2, quick ? 3 : 7, 0);
+  const variants = await linesFrom("link_variants.ts", quick ? 0.25 : 2, quick ? 3 : 7, 0);
   return [
-    ...[...samples].map(([what, values]) => row(what, "/s", { link: values })),
     ratioRow("memory read, 128 KiB, depth 8", "MB/s", figures(variants, "read")),
     ratioRow("posted write, 128 KiB", "MB/s", figures(variants, "write")),
   ];

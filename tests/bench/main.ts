@@ -8,11 +8,13 @@
 import { CommandError, EXIT, parseOptions, runMain } from "../../scripts/cli/mod.ts";
 import { block } from "./block.ts";
 import { boot } from "./boot.ts";
-import { type Benchmark, type Section, table } from "./figures.ts";
+import type { Benchmark, Section } from "./figures.ts";
 import { link, resume } from "./link.ts";
 import { linuxDisk } from "./linux_disk.ts";
 import { net } from "./net.ts";
 import { roundTrips } from "./round_trips.ts";
+import { setup } from "./setup.ts";
+import { table } from "./table.ts";
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   boot,
@@ -29,39 +31,63 @@ const COMMAND = {
   name: "deno task bench",
   about: "measures the bridge beside its peers: two processes on loopback, variants in turns.",
   options: {
-    quick: { kind: "flag", help: "Fewer and shorter rounds." },
-    only: { kind: "list", value: "NAME", help: `Of ${NAMES}.` },
+    setup: { kind: "flag", help: "Install the peers, as Debian packages, and end." },
+    quick: { kind: "flag", help: "Fewer and shorter rounds: two minutes." },
+    only: { kind: "list", value: "NAME,...", help: `Of ${NAMES}.` },
     json: { kind: "text", value: "FILE", help: "Write all figures there as JSON, too." },
   },
+  examples: [
+    "deno task bench --setup",
+    "deno task bench --quick --only block,tls --json figures.json",
+  ],
 } as const;
 
 await runMain("bench", async () => {
   const options = parseOptions(COMMAND, Deno.args);
   if (options === undefined) return EXIT.ok;
-  const { quick, only, json } = options;
-  for (const name of only) {
-    if (!Object.hasOwn(BENCHMARKS, name)) {
-      throw new CommandError(EXIT.usage, `Cannot run benchmark "${name}": wanted one of ${NAMES}`);
-    }
+  if (options.setup) {
+    await setup();
+    return EXIT.ok;
   }
+  const { quick, json } = options;
+  const names = chosen(options.only);
   const folder = await Deno.makeTempDir({ prefix: "knightsbridge-bench-" });
   const date = new Date().toISOString();
   const sections: Section[] = [];
+  let failed = false;
   try {
-    for (const [name, run] of Object.entries(BENCHMARKS)) {
-      if (only.length > 0 && !only.includes(name)) continue;
+    for (const name of names) {
+      const begun = performance.now();
       console.error(`bench: ${name} ...`);
-      const notes: string[] = [];
-      const rows = await run({ quick, folder, note: (text) => notes.push(text) });
-      const section = { name, rows, notes };
-      sections.push(section);
-      console.log(table([section]));
+      const notes = new Set<string>();
+      const context = { quick, folder, note: (text: string) => notes.add(text) };
+      // One that cannot be measured takes no other with it.
+      const rows = await BENCHMARKS[name]!(context).catch((error) => {
+        failed = true;
+        console.error(error);
+        notes.add(`failed: ${error.message}`);
+        return [];
+      });
+      sections.push({ name, rows, notes: [...notes] });
+      console.error(`bench: ${name} took ${((performance.now() - begun) / 1000).toFixed(1)} s`);
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+  console.log(table(sections));
   if (json !== undefined) {
     await Deno.writeTextFile(json, JSON.stringify({ date, quick, sections }, null, 2) + "\n");
   }
-  return EXIT.ok;
+  return failed ? EXIT.failure : EXIT.ok;
 });
+
+/** The names given, in the order of the table; all if there are none. @throws {CommandError} */
+function chosen(only: readonly string[]): string[] {
+  const given = new Set(only.flatMap((names) => names.split(",")));
+  for (const name of given) {
+    if (!Object.hasOwn(BENCHMARKS, name)) {
+      throw new CommandError(EXIT.usage, `Cannot run benchmark "${name}": wanted one of ${NAMES}`);
+    }
+  }
+  return Object.keys(BENCHMARKS).filter((name) => given.size === 0 || given.has(name));
+}

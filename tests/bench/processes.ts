@@ -54,12 +54,21 @@ export function freePort(): number {
   return listener.addr.port;
 }
 
-/** True if `program` is there; else says what is missing. */
-export async function installed(program: string, note: (text: string) => void): Promise<boolean> {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
-    if (folder === "") continue;
+/** Where packages put programs; an ordinary user's PATH may lack some of it. */
+const FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** Whether `program` is in a folder of PATH, or one where packages put programs. */
+export async function isInstalled(program: string): Promise<boolean> {
+  const path = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
+  for (const folder of [...path, ...FOLDERS]) {
     if (await Deno.stat(`${folder}/${program}`).then(() => true, () => false)) return true;
   }
-  note(`${program} is not installed, so its column is missing`);
+  return false;
+}
+
+/** True if `program` is there; else says what is missing. */
+export async function installed(program: string, note: (text: string) => void): Promise<boolean> {
+  if (await isInstalled(program)) return true;
+  note(`${program} is not installed, so what it would show is missing: deno task bench --setup`);
   return false;
 }

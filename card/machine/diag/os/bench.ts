@@ -29,19 +29,21 @@ export interface BenchResult extends BenchOptions {
   readonly iops: number;
   /** 10^6 bytes a second. */
   readonly mb_s: number;
-  /** Microseconds. */
-  readonly latency_us: {
-    readonly mean: number;
-    readonly p50: number;
-    readonly p90: number;
-    readonly p99: number;
-    readonly p999: number;
-    readonly max: number;
-  };
+  readonly latency_us: Latencies;
+}
+
+/** Of requests, microseconds. */
+export interface Latencies {
+  readonly mean: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
 }
 
 /** Latencies by size class: 32 classes an octave of nanoseconds, so a percentile is right to about 2 %. */
-class Histogram {
+export class Histogram {
   readonly #counts = new Float64Array(32 * 40);
   #total = 0;
   #sum = 0;
@@ -69,6 +71,19 @@ class Histogram {
       }
     }
     return 0;
+  }
+
+  /** Microseconds. */
+  summary(): Latencies {
+    const us = (fraction: number) => round(this.percentile(fraction) * 1000);
+    return {
+      mean: round(this.mean * 1000),
+      p50: us(0.5),
+      p90: us(0.9),
+      p99: us(0.99),
+      p999: us(0.999),
+      max: round(this.max * 1000),
+    };
   }
 }
 
@@ -132,7 +147,6 @@ export async function bench(
   signal.throwIfAborted();
 
   const elapsed = (performance.now() - begin) / 1000;
-  const us = (fraction: number) => round(histogram.percentile(fraction) * 1000);
   return {
     ...options,
     requests: completed,
@@ -140,14 +154,7 @@ export async function bench(
     elapsed_s: round(elapsed, 4),
     iops: round(completed / elapsed),
     mb_s: round((completed * bs) / elapsed / 1e6),
-    latency_us: {
-      mean: round(histogram.mean * 1000),
-      p50: us(0.5),
-      p90: us(0.9),
-      p99: us(0.99),
-      p999: us(0.999),
-      max: round(histogram.max * 1000),
-    },
+    latency_us: histogram.summary(),
   };
 }
 
