@@ -9,18 +9,26 @@ import { CommandError, EXIT, parseOptions, runMain } from "../../scripts/cli/mod
 import { block } from "./block.ts";
 import { boot } from "./boot.ts";
 import type { Benchmark, Section } from "./figures.ts";
+import { growth } from "./growth.ts";
 import { link, resume } from "./link.ts";
 import { linuxDisk } from "./linux_disk.ts";
 import { net } from "./net.ts";
 import { roundTrips } from "./round_trips.ts";
+import { scale } from "./scale.ts";
 import { setup } from "./setup.ts";
+import { start } from "./start.ts";
 import { table } from "./table.ts";
+import { tls } from "./tls.ts";
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   boot,
   "round-trips": roundTrips,
   "linux-disk": linuxDisk,
   block,
+  tls,
+  scale,
+  growth,
+  start,
   link,
   resume,
   net,

@@ -238,6 +238,17 @@ Deno.test("bench counts every request it was asked for", async () => {
   assertMatch(await it.run("bench vda rw=write bs=512 depth=1 count=3"), /3 requests, 0 errors/);
 });
 
+Deno.test("bench with places goes to so many places, spread evenly over the disk", async () => {
+  await using it = await shell();
+  const before = it.disk.log.length;
+  await it.run("bench vda rw=randread bs=4k depth=8 count=200 places=4");
+  assertEquals(
+    new Set(it.disk.log.slice(before)),
+    new Set([0, 64, 128, 192].map((sector) => `0 ${sector} 4096`)),
+  );
+  assertMatch(await it.run("bench vda places=0"), /Cannot use places=0/);
+});
+
 Deno.test("the terminal edits its line", async () => {
   await using it = await shell();
   it.console.typed("echx\x7fo a\x15echo \x1b[Ab\r");

@@ -20,6 +20,8 @@ export interface BenchOptions {
   /** Ends after so many seconds or requests, whichever comes first. */
   readonly seconds: number;
   readonly count: number;
+  /** Random requests go to so many places, spread evenly over the disk; all there are, if there are fewer. */
+  readonly places: number;
 }
 
 export interface BenchResult extends BenchOptions {
@@ -103,6 +105,7 @@ export async function bench(
       `Cannot use bs=${bs}: wanted a multiple of 512 up to ${driver.maxData} and the disk`,
     );
   }
+  const places = Math.min(options.places, blocks);
   if (depth < 1 || depth > 128) throw new RangeError(`Cannot use depth=${depth}: wanted 1 to 128`);
 
   const type = rw.endsWith("read") ? REQUEST_TYPE.IN : REQUEST_TYPE.OUT;
@@ -119,7 +122,9 @@ export async function bench(
   const deadline = begin + seconds * 1000;
 
   const issue = (tag: number, now: number): void => {
-    const block = random ? Math.floor(Math.random() * blocks) : issued % blocks;
+    const block = random
+      ? Math.floor(Math.floor(Math.random() * places) * (blocks / places))
+      : issued % blocks;
     started[tag] = now;
     issued++;
     // Slots and descriptors suffice for any depth that was let through, unless others use the disk too.

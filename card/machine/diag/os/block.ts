@@ -30,7 +30,8 @@ const WANTED = FEATURE.SIZE_MAX | FEATURE.SEG_MAX | FEATURE.RO | FEATURE.BLK_SIZ
 const SLOTS = 128;
 /** Data descriptors of one request at most; header and status stand beside them. */
 const MAX_SEGMENTS = 30;
-const QUEUE = { size: 256, indirect: MAX_SEGMENTS + 2 };
+/** Longer rings than the slots need, where a device has them: what a ring's length costs can be measured. */
+const QUEUE = { size: 1024, indirect: MAX_SEGMENTS + 2 };
 
 /** Ends a request: its status byte, and the number it was submitted with. */
 export type Done = (status: number, tag: number) => void;

@@ -10,13 +10,13 @@ import { type Command, parsePairs, parseSize, UsageError } from "./types.ts";
 const RW = ["read", "write", "randread", "randwrite"] as const;
 
 export const bench: Command = {
-  usage: `DISK [rw=${RW.join("|")}] [bs=4k] [depth=32] [seconds=1] [count=N] [--json]`,
+  usage: `DISK [rw=${RW.join("|")}] [bs=4k] [depth=32] [seconds=1] [count=N] [places=N] [--json]`,
   summary: "measure a disk (rw=write destroys what is on it)",
   async run(args, io, os) {
     const json = args.includes("--json");
     const [name = "", ...rest] = args.filter((arg) => arg !== "--json");
     const disk = findDisk(os, name);
-    const pairs = parsePairs(rest, ["rw", "bs", "depth", "seconds", "count"]);
+    const pairs = parsePairs(rest, ["rw", "bs", "depth", "seconds", "count", "places"]);
     const rw = RW.find((rw) => rw === (pairs.rw ?? "randread"));
     if (!rw) throw new UsageError(`Cannot use rw=${pairs.rw}: wanted ${RW.join(", ")}`);
     const count = pairs.count === undefined ? Infinity : parseSize(pairs.count);
@@ -24,6 +24,8 @@ export const bench: Command = {
     const seconds = pairs.seconds === undefined
       ? (count === Infinity ? 1 : Infinity)
       : Number(pairs.seconds);
+    const places = pairs.places === undefined ? Infinity : parseSize(pairs.places);
+    if (!(places > 0)) throw new UsageError(`Cannot use places=${pairs.places}`);
     if (!(seconds > 0)) throw new UsageError(`Cannot use seconds=${pairs.seconds}`);
     const options: BenchOptions = {
       rw,
@@ -31,6 +33,7 @@ export const bench: Command = {
       depth: parseSize(pairs.depth ?? "32"),
       seconds,
       count,
+      places,
     };
     const result = await run(disk, os.heap, options, io.signal);
     await io.out(json ? JSON.stringify(result) + "\n" : table(disk.name, result));

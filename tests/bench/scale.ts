@@ -1,0 +1,105 @@
+/**
+ * Scale: how much many cards get out of one host process together, and what each costs it in memory.
+ *
+ * @module
+ */
+import { LabProcess } from "../support/lab_process.ts";
+import { memoryUse } from "../support/memory_use.ts";
+import { Conversation } from "./conversation.ts";
+import { type BenchContext, type Latency, median, type Row, row } from "./figures.ts";
+import { makeDisk } from "./loads.ts";
+import type { ScaleQuestion, ScaleResult } from "./scale_cards.ts";
+
+const COUNTS = [1, 4, 16, 64] as const;
+const CARDS = 64;
+const PERMISSIONS = ["--allow-net=127.0.0.1"];
+const LIMIT = 3_600_000;
+/** Code that is not compiled yet has no figure, s. */
+const WARM_UP = 0.5;
+/** Until a process has got over what it did, ms. */
+const SETTLE = 1000;
+
+interface Variant {
+  readonly totals: number[];
+  readonly latencies: Latency[];
+}
+
+export async function scale({ quick, folder }: BenchContext): Promise<Row[]> {
+  const rounds = quick ? 3 : 7;
+  const seconds = quick ? 0.3 : 2;
+  const disk = `${folder}/scale.img`;
+  await makeDisk(disk);
+  await using host = await startHost(folder, disk);
+  const { port } = await host.event(({ type }) => type === "listening");
+  const settled = async (): Promise<number> => {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE));
+    return (await memoryUse(host.pid)).now;
+  };
+  const empty = await settled();
+  await using cards = new Conversation("scale_cards.ts", PERMISSIONS, [
+    String(port),
+    String(CARDS),
+  ]);
+  for (let number = 0; number < CARDS; number++) {
+    await host.event(({ card, event }) =>
+      card === `mic${number}` && (event as { state?: string } | undefined)?.state === "online"
+    );
+  }
+  const each = (bytes: number): number => (bytes - empty) / CARDS;
+  const idle = each(await settled());
+  const variants = await measure(cards, rounds, seconds);
+  const after = each(await settled());
+  const name = (count: number) => count === 1 ? "1 card" : `${count} cards`;
+  const by = <T>(pick: (variant: Variant) => T): Record<string, T> =>
+    Object.fromEntries(COUNTS.map((count) => [name(count), pick(variants.get(count)!)]));
+  // The most cards first: their total is to be no less than that of one.
+  const totals = Object.fromEntries(Object.entries(by(({ totals }) => totals)).reverse());
+  return [
+    row("4 KiB random reads of all, depth 32 each", "IOPS", totals, {
+      wanted: { [name(1)]: "ratio at least 1" },
+      latencies: by(({ latencies }) => latencies),
+    }),
+    row("host memory for each of 64 cards, idle", "MiB", { bridge: [idle] }, {
+      wanted: "at most 8",
+    }),
+    row("the same, idle after its work", "MiB", { bridge: [after] }, { wanted: "at most 8" }),
+  ];
+}
+
+async function startHost(folder: string, disk: string): Promise<LabProcess> {
+  const card = { os: "diag", disks: [`${disk},readonly`] };
+  const cards = Object.fromEntries(
+    Array.from({ length: CARDS }, (_, number) => [`mic${number}`, card]),
+  );
+  const file = `${folder}/knightsbridge.jsonc`;
+  const config = { listen: "127.0.0.1:0", state: `${folder}/state`, cards };
+  await Deno.writeTextFile(file, JSON.stringify(config));
+  const args = ["--config", file, "--control", "none", "--json"];
+  return await LabProcess.start("host", args, { limit: LIMIT });
+}
+
+async function measure(
+  cards: Conversation,
+  rounds: number,
+  seconds: number,
+): Promise<Map<number, Variant>> {
+  const run = (count: number, time: number) =>
+    cards.ask<ScaleResult>({ cards: count, seconds: time } satisfies ScaleQuestion);
+  await run(CARDS, WARM_UP);
+  const variants = new Map(COUNTS.map((count): [number, Variant] => [
+    count,
+    { totals: [], latencies: [] },
+  ]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [count, { totals, latencies }] of variants) {
+      const { iops, latency_us } = await run(count, seconds);
+      totals.push(iops);
+      latencies.push({
+        p50: median(latency_us.map(({ p50 }) => p50)),
+        // Of the card that has it worst.
+        p99: Math.max(...latency_us.map(({ p99 }) => p99)),
+      });
+    }
+  }
+  return variants;
+}
