@@ -29,9 +29,9 @@ const WANTED_OF_LINK = "ratio at least 0.7";
 /** Code that is not compiled yet has no figure, s. */
 const WARM_UP = 0.25;
 
-export async function block({ quick, folder, note }: BenchContext): Promise<Row[]> {
-  const seconds = quick ? 0.12 : 1;
-  const rounds = quick ? 2 : 5;
+export async function block({ quick, folder, note, progress }: BenchContext): Promise<Row[]> {
+  const seconds = quick ? 0.08 : 1;
+  const rounds = quick ? 3 : 5;
   const disk = `${folder}/block.img`;
   await makeDisk(disk);
   await using owned = new AsyncDisposableStack();
@@ -44,6 +44,7 @@ export async function block({ quick, folder, note }: BenchContext): Promise<Row[
   }
   const rows: Row[] = [];
   for (const load of LOADS) {
+    progress(nameOf(load));
     const bridge = new Samples(load);
     const peer = new Samples(load);
     const link = new Samples(load);

@@ -54,6 +54,8 @@ export interface BenchContext {
   readonly folder: string;
   /** Says, once, what the reader of the table must know. */
   note(text: string): void;
+  /** Says what is being measured now, to whoever waits for it. */
+  progress(text: string): void;
 }
 
 export type Benchmark = (context: BenchContext) => Promise<Row[]>;

@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { LabProcess } from "../support/lab_process.ts";
-import type { DiskResult } from "./bench_card.ts";
 import { Conversation } from "./conversation.ts";
-import { type BenchContext, type Latency, type Row, row } from "./figures.ts";
+import { type BenchContext, type Row, row, type Wanted } from "./figures.ts";
 import type { GrowthDisk, GrowthQuestion } from "./growth_host.ts";
+import type { CardsQuestion, CardsResult } from "./load_cards.ts";
 import { makeDisk } from "./loads.ts";
 import type { SequenceCost } from "./sequence_cost.ts";
 
@@ -16,22 +15,23 @@ const PERMISSIONS = [
   ...["--allow-net=127.0.0.1", "--allow-read", "--allow-write", "--allow-ffi", "--allow-sys=uid"],
   "--allow-env=HOME,XDG_CACHE_HOME,XDG_CONFIG_HOME",
 ];
+const CARD_PERMISSIONS = ["--allow-net=127.0.0.1"];
 const RINGS = [64, 128, 256, 512, 1024] as const;
 const GIB = 2 ** 30;
 const DISKS = { "1 GiB": GIB, "32 GiB": 32 * GIB, "1 TiB": 1024 * GIB } as const;
 /** Reads go to so many places of each disk: what grows is to be the disk, not what the page cache has of it. */
 const PLACES = 4096;
 const DEPTH = 32;
+/** Rounds that do not count: they warm up the code, and the page cache. */
+const WARM_UP = 2;
 /** The smallest to each larger one. */
-const WANTED = "ratio at least 0.9";
+const WANTED: Wanted = "ratio at least 0.9";
 
-interface Variant {
-  readonly samples: number[];
-  readonly latencies: Latency[];
-}
+/** Microseconds of CPU time by variant, one a round. */
+type Costs = readonly (readonly [string, readonly number[]])[];
 
 export async function growth(context: BenchContext): Promise<Row[]> {
-  const { quick, folder } = context;
+  const { quick, folder, progress } = context;
   const rounds = quick ? 5 : 9;
   const seconds = quick ? 0.06 : 0.5;
   const image = `${folder}/growth.img`;
@@ -46,66 +46,70 @@ export async function growth(context: BenchContext): Promise<Row[]> {
     }),
   );
   const names = [...RINGS.map((size) => `ring of ${size}`), ...Object.keys(DISKS)];
-  const variants = await measure([...rings, ...sparse], names, rounds, seconds);
+  progress("rings and disks");
+  const costs = await measure([...rings, ...sparse], names, rounds, seconds);
+  progress("sequence numbers");
+  const sequences = await bySequence(rounds, seconds);
   return [
-    growthRow(`4 KiB read at depth ${DEPTH}, by ring`, variants.slice(0, RINGS.length)),
-    growthRow(`4 KiB read at depth ${DEPTH}, by disk`, variants.slice(RINGS.length)),
-    await bySequence(rounds, seconds),
+    growthRow(`4 KiB read at depth ${DEPTH}, CPU time by ring`, costs.slice(0, RINGS.length)),
+    growthRow(`4 KiB read at depth ${DEPTH}, CPU time by disk`, costs.slice(RINGS.length)),
+    growthRow("4 KiB on the link, CPU time by sequence number", sequences),
   ];
 }
 
+/** Of both processes, for one read; the rounds of each disk. */
 async function measure(
   disks: readonly GrowthDisk[],
   names: readonly string[],
   rounds: number,
   seconds: number,
-): Promise<[string, Variant][]> {
+): Promise<Costs> {
   await using host = new Conversation("growth_host.ts", PERMISSIONS);
   const port = await host.ask<number>({ type: "start", disks } satisfies GrowthQuestion);
-  const args = ["--connect", `127.0.0.1:${port}`, "--machine", "diag"];
-  await using _card = await LabProcess.start("card", args, { limit: 3_600_000 });
-  const read = async (disk: number, time: number): Promise<DiskResult> => {
-    const name = `vd${String.fromCharCode("a".charCodeAt(0) + disk)}`;
-    const load = `rw=randread bs=4k depth=${DEPTH} places=${PLACES} seconds=${time}`;
-    const command = `bench ${name} ${load} --json`;
-    return JSON.parse(await host.ask({ type: "run", command } satisfies GrowthQuestion));
+  await using card = new Conversation("load_cards.ts", CARD_PERMISSIONS, [String(port), "1"]);
+  await host.ask({ type: "online" } satisfies GrowthQuestion);
+  const hostTime = () => host.ask<number>({ type: "cpu" } satisfies GrowthQuestion);
+  const load = {
+    cards: 1,
+    rw: "randread",
+    bs: 4096,
+    depth: DEPTH,
+    places: PLACES,
+    seconds,
+  } as const;
+  const cost = async (disk: number): Promise<number> => {
+    const before = await hostTime();
+    const { requests, cpu } = await card.ask<CardsResult>(
+      { ...load, disk } satisfies CardsQuestion,
+    );
+    return (await hostTime() - before + cpu) / requests;
   };
-  const variants = names.map((name): [string, Variant] => [name, { samples: [], latencies: [] }]);
-  for (let round = -1; round < rounds; round++) {
-    for (const [disk, [, { samples, latencies }]] of variants.entries()) {
-      const { iops, latency_us } = await read(disk, seconds);
-      // The first of each warms the page cache up, and the code.
-      if (round < 0) continue;
-      samples.push(1e6 / iops);
-      latencies.push(latency_us);
+  const costs = names.map((name): [string, number[]] => [name, []]);
+  for (let round = -WARM_UP; round < rounds; round++) {
+    for (const [disk, [, samples]] of costs.entries()) {
+      const us = await cost(disk);
+      if (round >= 0) samples.push(us);
     }
   }
-  return variants;
+  return costs;
 }
 
 /** The link alone, in one process: there its numbers can be chosen. */
-async function bySequence(rounds: number, seconds: number): Promise<Row> {
+async function bySequence(rounds: number, seconds: number): Promise<Costs> {
   await using program = new Conversation("sequence_cost.ts", []);
-  const samples: Record<string, number[]> = {};
-  for (let round = 0; round < rounds; round++) {
-    const costs = await program.ask<SequenceCost[]>({ seconds });
-    for (const { name, us } of costs) (samples[name] ??= []).push(us);
+  const costs = new Map<string, number[]>();
+  for (let round = -WARM_UP; round < rounds; round++) {
+    for (const { name, us } of await program.ask<SequenceCost[]>({ seconds })) {
+      const samples = costs.get(name) ?? [];
+      if (round >= 0) samples.push(us);
+      costs.set(name, samples);
+    }
   }
-  return growthRow(
-    "request and 4 KiB answer on the link, by sequence number",
-    Object.entries(samples).map(([name, samples]) => [name, { samples, latencies: [] }]),
-  );
+  return [...costs];
 }
 
-function growthRow(what: string, variants: readonly [string, Variant][]): Row {
-  const [, ...larger] = variants;
-  return row(
-    what,
-    "us",
-    Object.fromEntries(variants.map(([name, { samples }]) => [name, samples])),
-    {
-      wanted: Object.fromEntries(larger.map(([name]) => [name, WANTED])),
-      latencies: Object.fromEntries(variants.map(([name, { latencies }]) => [name, latencies])),
-    },
-  );
+function growthRow(what: string, costs: Costs): Row {
+  const [, ...others] = costs;
+  const wanted = Object.fromEntries(others.map(([name]) => [name, WANTED]));
+  return row(what, "us", Object.fromEntries(costs), { wanted });
 }

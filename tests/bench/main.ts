@@ -8,7 +8,7 @@
 import { CommandError, EXIT, parseOptions, runMain } from "../../scripts/cli/mod.ts";
 import { block } from "./block.ts";
 import { boot } from "./boot.ts";
-import type { Benchmark, Section } from "./figures.ts";
+import type { BenchContext, Benchmark, Section } from "./figures.ts";
 import { growth } from "./growth.ts";
 import { link, resume } from "./link.ts";
 import { linuxDisk } from "./linux_disk.ts";
@@ -68,7 +68,12 @@ await runMain("bench", async () => {
       const begun = performance.now();
       console.error(`bench: ${name} ...`);
       const notes = new Set<string>();
-      const context = { quick, folder, note: (text: string) => notes.add(text) };
+      const context: BenchContext = {
+        quick,
+        folder,
+        note: (text) => notes.add(text),
+        progress: (text) => console.error(`bench: ${name}: ${text}`),
+      };
       // One that cannot be measured takes no other with it.
       const rows = await BENCHMARKS[name]!(context).catch((error) => {
         failed = true;

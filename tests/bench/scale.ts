@@ -7,7 +7,7 @@ import { LabProcess } from "../support/lab_process.ts";
 import { memoryUse } from "../support/memory_use.ts";
 import { Conversation } from "./conversation.ts";
 import { type BenchContext, type Latency, median, type Row, row } from "./figures.ts";
-import type { ScaleQuestion, ScaleResult } from "./scale_cards.ts";
+import type { CardsQuestion, CardsResult } from "./load_cards.ts";
 
 const COUNTS = [1, 4, 16, 64] as const;
 const CARDS = 64;
@@ -28,9 +28,9 @@ interface Variant {
   readonly latencies: Latency[];
 }
 
-export async function scale({ quick, folder }: BenchContext): Promise<Row[]> {
-  const rounds = quick ? 3 : 7;
-  const seconds = quick ? 0.3 : 2;
+export async function scale({ quick, folder, progress }: BenchContext): Promise<Row[]> {
+  const rounds = quick ? 5 : 9;
+  const seconds = quick ? 0.15 : 1;
   await using host = await startHost(folder);
   const { port } = await host.event(({ type }) => type === "listening");
   const settled = async (): Promise<number> => {
@@ -38,7 +38,7 @@ export async function scale({ quick, folder }: BenchContext): Promise<Row[]> {
     return (await memoryUse(host.pid)).now;
   };
   const empty = await settled();
-  await using cards = new Conversation("scale_cards.ts", PERMISSIONS, [
+  await using cards = new Conversation("load_cards.ts", PERMISSIONS, [
     String(port),
     String(CARDS),
   ]);
@@ -47,11 +47,13 @@ export async function scale({ quick, folder }: BenchContext): Promise<Row[]> {
       card === `mic${number}` && (event as { state?: string } | undefined)?.state === "online"
     );
   }
+  progress(`${CARDS} cards are online`);
   const full = await settled();
   const idle = (full - empty) / CARDS;
   const variants = await measure(cards, rounds, seconds);
   const before = await settled();
-  await cards.ask({ cards: WRITERS, writes: WRITES } satisfies ScaleQuestion);
+  const writes = { rw: "randwrite", bs: 128 * 1024, depth: 32, count: WRITES } as const;
+  await cards.ask({ cards: WRITERS, ...writes } satisfies CardsQuestion);
   const after = idle + (await settled() - before) / WRITERS;
   const name = (count: number) => count === 1 ? "1 card" : `${count} cards`;
   const by = <T>(pick: (variant: Variant) => T): Record<string, T> =>
@@ -93,7 +95,13 @@ async function measure(
   seconds: number,
 ): Promise<Map<number, Variant>> {
   const run = (count: number, time: number) =>
-    cards.ask<ScaleResult>({ cards: count, seconds: time } satisfies ScaleQuestion);
+    cards.ask<CardsResult>(
+      {
+        cards: count,
+        ...{ rw: "randread", bs: 4096, depth: 32 },
+        seconds: time,
+      } satisfies CardsQuestion,
+    );
   await run(CARDS, WARM_UP);
   const variants = new Map(COUNTS.map((count): [number, Variant] => [
     count,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { Connection } from "../../protocol/link/connection.ts";
 import { DEFAULT_LIMITS } from "../../protocol/link/limits.ts";
 import { memoryTransportPair } from "../../protocol/link/memory_transport.ts";
@@ -16,7 +17,7 @@ import { converse } from "./conversation.ts";
 
 export interface SequenceCost {
   readonly name: string;
-  /** Of one request and its answer, microseconds. */
+  /** CPU time of one request and its answer, microseconds. */
   readonly us: number;
 }
 
@@ -71,8 +72,8 @@ async function costFrom(sequence: number, seconds: number): Promise<number> {
   const spans = [{ address: 0, length: BLOCK }];
   const { promise: over, resolve } = Promise.withResolvers<void>();
   let answered = 0;
-  const begin = performance.now();
-  const deadline = begin + seconds * 1000;
+  const before = process.cpuUsage();
+  const deadline = performance.now() + seconds * 1000;
   const host = new End(sequence, ({ session: { sender } }) => {
     sender.openWrite(spans);
     sender.message(MESSAGE.msi, 0, 0);
@@ -86,18 +87,13 @@ async function costFrom(sequence: number, seconds: number): Promise<number> {
   const ends = [host.connect(one), card.connect(other)];
   for (let i = 0; i < DEPTH; i++) card.session.sender.message(MESSAGE.msi, 0, 0);
   await over;
-  const elapsed = performance.now() - begin;
+  const { user, system } = process.cpuUsage(before);
   for (const end of [host, card]) end.stop();
   await Promise.all(ends.map(({ ended }) => ended));
-  return elapsed * 1000 / answered;
+  return (user + system) / answered;
 }
 
-/** Code that is not compiled yet has no figure. */
-let warm = false;
-
 await converse<{ readonly seconds: number }>(async ({ seconds }) => {
-  if (!warm) { for (const start of Object.values(STARTS)) await costFrom(start, 0.1); }
-  warm = true;
   const costs: SequenceCost[] = [];
   for (const [name, start] of Object.entries(STARTS)) {
     costs.push({ name, us: await costFrom(start, seconds) });

@@ -19,7 +19,10 @@ const PERMISSIONS = [
 ];
 
 export async function start(context: BenchContext): Promise<Row[]> {
-  return [...await processes(context), await download(context)];
+  context.progress("processes");
+  const rows = await processes(context);
+  context.progress("download");
+  return [...rows, await download(context)];
 }
 
 async function processes({ quick }: BenchContext): Promise<Row[]> {

@@ -25,9 +25,9 @@ const WARM_UP = 0.25;
 const isQuick = ({ rw, bs, depth }: DiskLoad): boolean =>
   rw.startsWith("rand") && depth === (bs === "1m" ? 1 : 32);
 
-export async function tls({ quick, folder }: BenchContext): Promise<Row[]> {
-  const seconds = quick ? 0.15 : 1;
-  const rounds = quick ? 2 : 5;
+export async function tls({ quick, folder, progress }: BenchContext): Promise<Row[]> {
+  const seconds = quick ? 0.08 : 1;
+  const rounds = quick ? 3 : 5;
   // A disk that is written has one host.
   const disks = { secure: `${folder}/tls.img`, plain: `${folder}/plain.img` };
   for (const disk of Object.values(disks)) await makeDisk(disk);
@@ -38,6 +38,7 @@ export async function tls({ quick, folder }: BenchContext): Promise<Row[]> {
   }
   const rows: Row[] = [];
   for (const load of quick ? LOADS.filter(isQuick) : LOADS) {
+    progress(nameOf(load));
     const encrypted = new Samples(load);
     const open = new Samples(load);
     for (let round = 0; round < rounds; round++) {
