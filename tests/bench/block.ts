@@ -43,31 +43,53 @@ export async function block({ quick, folder, note, progress }: BenchContext): Pr
     await ceiling.run(framesOf(load), WARM_UP);
   }
   const rows: Row[] = [];
-  for (const load of LOADS) {
-    progress(nameOf(load));
-    const bridge = new Samples(load);
-    const peer = new Samples(load);
-    const link = new Samples(load);
+  for (const loads of groups(LOADS)) {
+    const [{ bs, depth }] = loads as [DiskLoad];
+    progress(`${bs}, depth ${depth}`);
+    const samples = loads.map((load) => new CellSamples(load));
     for (let round = 0; round < rounds; round++) {
-      bridge.add(await runLoad(card, load, seconds));
-      if (fio) peer.add(await fio.run(load, seconds));
-      link.add(await ceiling.run(framesOf(load), seconds));
+      for (const { load, bridge } of samples) bridge.add(await runLoad(card, load, seconds));
+      const results = await fio?.run(loads, seconds) ?? [];
+      for (const [index, result] of results.entries()) samples[index]!.fio.add(result);
+      for (const { load, link } of samples) link.add(await ceiling.run(framesOf(load), seconds));
     }
-    const wanted = isSmall(load) ? WANTED_SMALL : WANTED_LARGE;
-    rows.push(row(
-      nameOf(load),
-      unitOf(load),
-      { bridge: bridge.values, [FIO]: peer.values, [LINK]: link.values },
-      {
-        wanted: { [FIO]: wanted, [LINK]: WANTED_OF_LINK },
-        latencies: { bridge: bridge.latencies, [FIO]: peer.latencies, [LINK]: link.latencies },
-        detail: {
-          latency_us: { bridge: bridge.latencies, [FIO]: peer.latencies, [LINK]: link.latencies },
-        },
-      },
-    ));
+    rows.push(...samples.map((cell) => cell.row()));
   }
   return rows;
+}
+
+/** Loads of one size and depth. */
+function groups(loads: readonly DiskLoad[]): DiskLoad[][] {
+  return [...Map.groupBy(loads, ({ bs, depth }) => `${bs} ${depth}`).values()];
+}
+
+class CellSamples {
+  readonly load: DiskLoad;
+  readonly bridge: Samples;
+  readonly fio: Samples;
+  readonly link: Samples;
+
+  constructor(load: DiskLoad) {
+    this.load = load;
+    this.bridge = new Samples(load);
+    this.fio = new Samples(load);
+    this.link = new Samples(load);
+  }
+
+  row(): Row {
+    const { load, bridge, fio, link } = this;
+    const latencies = { bridge: bridge.latencies, [FIO]: fio.latencies, [LINK]: link.latencies };
+    const wanted = {
+      [FIO]: isSmall(load) ? WANTED_SMALL : WANTED_LARGE,
+      [LINK]: WANTED_OF_LINK,
+    } as const;
+    return row(
+      nameOf(load),
+      unitOf(load),
+      { bridge: bridge.values, [FIO]: fio.values, [LINK]: link.values },
+      { wanted, latencies, detail: { latency_us: latencies } },
+    );
+  }
 }
 
 /** The bare link does not know one place of a disk from another. */
