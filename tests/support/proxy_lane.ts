@@ -9,12 +9,14 @@ import { pause } from "../../protocol/link/abortable.ts";
 /** Bytes on the way before no more is read: a gigabit for a third of a second. */
 const IN_FLIGHT_MAX = 40 * 1024 * 1024;
 /** Of a limited rate, what is sent at once, s. */
-const RATE_PIECE = 0.01;
+const RATE_PIECE = 0.001;
+/** What was not sent in time may follow at once, so that a timer that is late costs no rate: ms of it at most. */
+const RATE_BURST = 10;
 
 export interface LaneOptions {
   /** Time on the way, ms. */
   readonly delay?: number;
-  /** Bytes per second. */
+  /** Bytes per second: a token bucket of 10 ms. */
   readonly rate?: number;
 }
 
@@ -119,7 +121,8 @@ export class Lane {
       const part = bytes.subarray(at, at + size);
       if (rate !== undefined) {
         await until(this.#clear, this.#over);
-        this.#clear = Math.max(this.#clear, performance.now()) + 1000 * part.length / rate;
+        const free = Math.max(this.#clear, performance.now() - RATE_BURST);
+        this.#clear = free + 1000 * part.length / rate;
       }
       at += await this.#forward(part);
     }

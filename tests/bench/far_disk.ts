@@ -1,0 +1,70 @@
+/**
+ * Large requests at depth where the network is long and narrow: what the diagnostic OS's load generator reaches of a
+ * gigabit, beside a bare TCP stream by the same way.
+ *
+ * @module
+ */
+import { BenchCard, diskBench } from "./bench_card.ts";
+import { farLink, farSockets } from "./far_link.ts";
+import { type BenchContext, type Row, row } from "./figures.ts";
+
+/** 20 ms each way, 1 Gbit/s each way. */
+const LINK = { delay: 20, rate: 125_000_000 };
+const DISK_BYTES = 256 * 1024 * 1024;
+const PIECE = 1 << 20;
+const SECONDS = 2;
+const STREAM_BYTES = LINK.rate * SECONDS;
+const DIRECTIONS = [{ rw: "read", from: "host" }, { rw: "write", from: "card" }] as const;
+
+export async function farDisk({ quick, folder }: BenchContext): Promise<Row[]> {
+  const disk = `${folder}/far.img`;
+  await makeDisk(disk);
+  await using owned = new AsyncDisposableStack();
+  const card = owned.use(
+    await BenchCard.start({
+      os: "diag",
+      disk,
+      through: (port) => farLink(port, LINK, owned),
+    }),
+  );
+  const samples = DIRECTIONS.map(() => ({ bridge: [] as number[], "TCP stream": [] as number[] }));
+  for (let round = 0; round < (quick ? 1 : 5); round++) {
+    for (const [index, { rw, from }] of DIRECTIONS.entries()) {
+      const { mb_s } = await diskBench(card, `rw=${rw} bs=1m depth=32 seconds=${SECONDS}`);
+      samples[index]!.bridge.push(mb_s);
+      samples[index]!["TCP stream"].push(await stream(from));
+    }
+  }
+  return DIRECTIONS.map(({ rw }, index) =>
+    row(`${rw} 1 MiB, depth 32, 20 ms each way, 1 Gbit/s`, "MB/s", samples[index]!, {
+      wanted: "ratio at least 0.9",
+    })
+  );
+}
+
+async function makeDisk(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true, create: true, truncate: true });
+  const bytes = new Uint8Array(PIECE).fill(0x5a);
+  for (let at = 0; at < DISK_BYTES; at += PIECE) await file.write(bytes);
+}
+
+/** MB/s of one stream, from its first byte to arrive to its last: the narrow part, without the way there. */
+async function stream(from: "host" | "card"): Promise<number> {
+  await using owned = new AsyncDisposableStack();
+  const { card, host } = await farSockets(LINK, owned);
+  const [sender, receiver] = from === "host" ? [host, card] : [card, host];
+  const sent = (async () => {
+    const bytes = new Uint8Array(PIECE);
+    for (let left = STREAM_BYTES; left > 0;) {
+      left -= await sender.write(bytes.subarray(0, Math.min(left, PIECE)));
+    }
+  })();
+  const into = new Uint8Array(PIECE);
+  const first = await receiver.read(into) ?? 0;
+  const start = performance.now();
+  let got = 0;
+  while (first + got < STREAM_BYTES) got += await receiver.read(into) ?? 0;
+  const ms = performance.now() - start;
+  await sent;
+  return got / ms / 1000;
+}
