@@ -1,67 +1,88 @@
 /**
- * An initial file system that measures the disk and says so on the first serial port, instead of handing over to the
- * root file system: both variants of a Linux card run it, and neither needs a console for it.
+ * What the Linux card runs in a benchmark, and what it says of it on the first serial port: both variants of a card run
+ * it, and neither needs a console for it.
  *
- * It is the card image's own archive with one more behind it: of two files with one name the kernel keeps the last.
+ * It takes the place of the exec agent on a copy of the card image's root disk: the card's init starts it when everything
+ * is up, and nothing before that differs from an ordinary boot.
  *
  * @module
  */
-import { cpio } from "../../scripts/card_os/cpio.ts";
+import { run } from "../../scripts/card_os/run.ts";
+import { copyDisk } from "../../scripts/demo/disk.ts";
 
-/** One `dd` in the card, and what it moves. */
+const MIB = 0x10_0000;
+const AGENT = "/lib/knightsbridge/exec-agent";
+/** Behind the file system, for the writes. */
+const SCRATCH_BYTES = 256 * MIB;
+/** The last command of the script: iperf3 listens. */
+export const NET_READY = "bench: net";
+
+/** `dd` in the card, and what it moves. */
 export interface DiskPass {
   readonly name: string;
-  /** Bytes of one request, and number of requests. */
+  /** Bytes of one request. */
   readonly size: number;
+  /** Requests of each of `depth` processes. */
   readonly count: number;
+  readonly depth: number;
   readonly write: boolean;
 }
 
-const MIB = 0x10_0000;
-/** Where writes go: behind all that the passes read. */
-const WRITE_AT = 512 * MIB;
+/** In a quick run half of it. */
+export function diskPasses(quick: boolean): DiskPass[] {
+  const share = quick ? 2 : 1;
+  const large = { size: MIB, count: 128 / share, depth: 1 };
+  const small = { size: 4096, count: 2000 / share, depth: 1 };
+  const deep = { size: 4096, count: 256 / share, depth: 16 };
+  return [
+    { name: "read 1 MiB", ...large, write: false },
+    { name: "write 1 MiB", ...large, write: true },
+    { name: "read 4 KiB", ...small, write: false },
+    { name: "write 4 KiB", ...small, write: true },
+    { name: "read 4 KiB, 16 at once", ...deep, write: false },
+    { name: "write 4 KiB, 16 at once", ...deep, write: true },
+  ];
+}
 
-export const DISK_PASSES: readonly DiskPass[] = [
-  { name: "read 1 MiB", size: MIB, count: 128, write: false },
-  { name: "write 1 MiB", size: MIB, count: 128, write: true },
-  { name: "read 4 KiB", size: 4096, count: 2000, write: false },
-  { name: "write 4 KiB", size: 4096, count: 2000, write: true },
-];
-
-/** Writes the archive to `path`; the card goes through `passes` `rounds` times, then waits. */
-export async function writeBenchInitrd(
+/** Copies the root disk of the card image to `path`, with the script on it. `rounds` of `passes`, then the network. */
+export async function writeBenchDisk(
   original: string,
   path: string,
   passes: readonly DiskPass[],
   rounds: number,
 ): Promise<void> {
-  const commands = passes.map(({ name, size, count, write }) => {
-    const ends = write
-      ? `if=/dev/zero of=/dev/vda oflag=direct conv=notrunc seek=${WRITE_AT / size}`
-      : "if=/dev/vda of=/dev/null iflag=direct";
-    return `echo "bench: begin ${name}"; dd ${ends} bs=${size} count=${count} 2>/dev/null; echo "bench: end"`;
+  await copyDisk(original, path);
+  const { size } = await Deno.stat(path);
+  await Deno.truncate(path, size + SCRATCH_BYTES);
+  const script = `${path}.sh`;
+  await Deno.writeTextFile(script, agent(passes, rounds, size), { mode: 0o755 });
+  const commands = [`rm ${AGENT}`, `write ${script} ${AGENT}`, `sif ${AGENT} mode 0100755`];
+  await run("debugfs", ["-w", "-f", "/dev/stdin", path], {
+    stdin: new TextEncoder().encode(commands.join("\n") + "\n"),
   });
-  const script = `#!/bin/sh
+}
+
+function agent(passes: readonly DiskPass[], rounds: number, writeAt: number): string {
+  const commands = passes.flatMap(({ name, size, count, depth, write }) => {
+    const dd = (place: number) =>
+      write
+        ? `dd if=/dev/zero of=/dev/vda bs=${size} count=${count} oflag=direct conv=notrunc ` +
+          `seek=${writeAt / size + place} 2>/dev/null`
+        : `dd if=/dev/vda of=/dev/null bs=${size} count=${count} iflag=direct skip=${place} ` +
+          `2>/dev/null`;
+    const together = Array.from({ length: depth }, (_, i) => `${dd(i * count)} &`);
+    return [`echo "bench: begin ${name}"`, ...together, "wait", `echo "bench: end"`];
+  });
+  // Port 5201 is 0x1451.
+  return `#!/bin/sh
 export PATH=/bin
-mount -t devtmpfs dev /dev
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-for module in /modules/*.ko; do insmod "$module"; done
-until [ -b /dev/vda ]; do usleep 20000; done
 exec >/dev/ttyS0 2>&1
 for round in $(seq ${rounds}); do
 ${commands.join("\n")}
 done
-echo "bench: over"
-while :; do sleep 1000; done
+iperf3 -s >/dev/null &
+until grep -q :1451 /proc/net/tcp /proc/net/tcp6; do usleep 20000; done
+echo "${NET_READY}"
+wait
 `;
-  const bytes = new TextEncoder().encode(script);
-  const more = cpio([{ kind: "file", path: "init", bytes, mode: 0o755 }]);
-  const base = await Deno.readFile(original);
-  // The kernel looks for the next archive at a multiple of four.
-  const start = Math.ceil(base.length / 4) * 4;
-  const both = new Uint8Array(start + more.length);
-  both.set(base);
-  both.set(more, start);
-  await Deno.writeFile(path, both);
 }

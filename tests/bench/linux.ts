@@ -4,21 +4,28 @@
  *
  * @module
  */
-import { type CardImage, spawnTask } from "../../scripts/cli/mod.ts";
-import { copyDisk } from "../../scripts/demo/disk.ts";
-import { endProcess, linesOf, listeningPort, startProgram } from "./processes.ts";
+import type { CardImage } from "../../scripts/cli/mod.ts";
+import { taskArguments } from "../../scripts/cli/tasks.ts";
+import type { Namespace } from "../support/namespace.ts";
+import { endProcess, linesOf, listeningPort } from "./processes.ts";
 
 export type Variant = "bridge" | "bare";
 
 export interface LinuxOptions {
   readonly image: CardImage;
-  /** Instead of the image's own. */
-  readonly initrd?: string;
-  /** Folder for the disk's copy. */
-  readonly folder: string;
+  /** Image of its root disk; written to. */
+  readonly disk: string;
+  /** Where its processes run, with a TAP for its network; without it there is none. */
+  readonly namespace: Namespace | undefined;
 }
 
-const CHILD = new URL("linux_child.ts", import.meta.url);
+/** Of the card in its namespace. */
+export const CARD_ADDRESS = "10.97.1.1";
+const GATEWAY = "10.97.1.254";
+const TAP = "card";
+
+const CHILD = new URL("linux_child.ts", import.meta.url).pathname;
+const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 const PERMISSIONS = ["--allow-net=127.0.0.1", "--allow-read", "--allow-write"];
 
 /** A card that boots; ended, with its host, when disposed. */
@@ -35,22 +42,30 @@ export class Linux implements AsyncDisposable {
   }
 
   static async start(variant: Variant, options: LinuxOptions): Promise<Linux> {
-    const { image, folder, initrd = `${image.folder}/initrd.img` } = options;
-    const disk = `${folder}/${variant}.img`;
-    await copyDisk(`${image.folder}/root.img`, disk);
+    const { image, disk, namespace } = options;
+    const within = namespace?.within ?? [];
+    const net = namespace === undefined ? "" : ` knightsbridge.net=${CARD_ADDRESS}/24,${GATEWAY}`;
     const boot = [
-      ...["--kernel", `${image.folder}/vmlinux`, "--initrd", initrd],
-      ...["--cmdline", image.manifest.cmdline, "--disk", disk],
+      ...["--kernel", `${image.folder}/vmlinux`, "--initrd", `${image.folder}/initrd.img`],
+      ...["--cmdline", `${image.manifest.cmdline} knightsbridge.name=mic0${net}`, "--disk", disk],
     ];
     const started = performance.now();
-    if (variant === "bare") return new Linux(started, [startProgram(CHILD, PERMISSIONS, boot)]);
-    const host = await spawnTask(
-      "host",
-      ["--listen", "127.0.0.1:0", "--console", "none", "--control", "none", "--json", ...boot],
-      { stdin: "null", stdout: "null", stderr: "piped" },
-    );
+    if (variant === "bare") {
+      const tap = namespace === undefined ? [] : ["--tap", TAP, "--gateway", GATEWAY];
+      const ffi = namespace === undefined ? [] : ["--allow-ffi"];
+      const child = spawn([...within, ...childWords(ffi), ...boot, ...tap], "inherit");
+      return new Linux(started, [child]);
+    }
+    const tap = namespace === undefined
+      ? []
+      : ["--net", `tap:${TAP}`, "--address", `${CARD_ADDRESS}/24,${GATEWAY}`];
+    const host = spawn([
+      ...[...within, "deno", ...await taskArguments("host"), "--listen", "127.0.0.1:0"],
+      ...["--console", "none", "--control", "none", "--json", ...boot, ...tap],
+    ], "piped");
     const port = await listeningPort(host);
-    const card = startProgram(CHILD, PERMISSIONS, ["--connect", String(port)]);
+    await host.stdout.cancel();
+    const card = spawn([...within, ...childWords([]), "--connect", String(port)], "inherit");
     return new Linux(started, [host, card]);
   }
 
@@ -67,4 +82,12 @@ export class Linux implements AsyncDisposable {
     await Promise.all(this.#children.map(endProcess));
     await this.#lines.cancel();
   }
+}
+
+const childWords = (
+  more: readonly string[],
+): string[] => ["deno", "run", "--config", CONFIG, ...PERMISSIONS, ...more, CHILD];
+
+function spawn([program, ...args]: string[], stderr: "piped" | "inherit"): Deno.ChildProcess {
+  return new Deno.Command(program!, { args, stdin: "null", stdout: "piped", stderr }).spawn();
 }

@@ -1,6 +1,6 @@
 /**
  * One Linux card for the benchmarks, in two variants that differ in nothing but the bridge: a card connected to a host,
- * or the same machine booted on the spot with a disk of its own and no host, link or bridge at all. What the card OS
+ * or the same machine booted on the spot with a disk and a network of its own and no host, link or bridge at all. What the card OS
  * writes on its first serial port goes to stdout; the parent takes the time.
  *
  *     linux_child.ts --connect PORT
@@ -11,9 +11,11 @@
 import { runCard } from "../../card/card.ts";
 import { v86Machine } from "../../card/machine/v86/machine.ts";
 import type { Machine, MachineEvents, MachineFactory } from "../../card/machine/types.ts";
+import { TapBackend } from "../../host/backends/tap.ts";
 import { dialTcp } from "../../protocol/mod.ts";
 import { CommandError, EXIT, parseOptions, runMain } from "../../scripts/cli/mod.ts";
 import { LocalDisk } from "./local_disk.ts";
+import { LocalNet } from "./local_net.ts";
 
 const MEMORY_BYTES = 128 * 0x10_0000;
 const PAGE = 4096;
@@ -28,16 +30,28 @@ const COMMAND = {
     initrd: { kind: "text", value: "FILE", help: "Initial file system." },
     cmdline: { kind: "text", value: "TEXT", help: "Kernel command line." },
     disk: { kind: "text", value: "FILE", help: "Image of /dev/vda." },
+    tap: { kind: "text", value: "NAME", help: "TAP behind eth0; none without it." },
+    gateway: { kind: "text", value: "ADDRESS", help: "The TAP's own, of a network of 256." },
   },
 } as const;
+
+interface BareOptions {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly disk: string;
+  readonly cmdline: string;
+  readonly net: TapBackend | undefined;
+}
 
 await runMain(COMMAND.name, async () => {
   const options = parseOptions(COMMAND, Deno.args);
   if (options === undefined) return EXIT.ok;
-  const { connect, kernel, initrd, cmdline = "", disk } = options;
+  const { connect, kernel, initrd, cmdline = "", disk, tap, gateway } = options;
   if (connect !== undefined) await bridged(Number(connect));
-  else if (kernel && initrd && disk) await bare(kernel, initrd, disk, cmdline);
-  else throw new CommandError(EXIT.usage, "Cannot boot: --connect, or kernel, initrd and disk");
+  else if (kernel && initrd && disk) {
+    const net = tap !== undefined && gateway !== undefined ? openTap(tap, gateway) : undefined;
+    await bare({ kernel, initrd, disk, cmdline, net });
+  } else throw new CommandError(EXIT.usage, "Cannot boot: --connect, or kernel, initrd and disk");
   return EXIT.ok;
 });
 
@@ -66,10 +80,19 @@ function forwarded(events: MachineEvents): MachineEvents {
   };
 }
 
-async function bare(kernel: string, initrd: string, disk: string, cmdline: string): Promise<void> {
+function openTap(tap: string, gateway: string): TapBackend {
+  return TapBackend.open(tap, { network: { address: gateway, prefix: 24 } });
+}
+
+async function bare({ kernel, initrd, disk, cmdline, net }: BareOptions): Promise<void> {
   await using machine = await v86Machine({ memoryBytes: MEMORY_BYTES });
+  await using _net = net;
   using local = new LocalDisk(machine.memory, disk);
   local.function.connect(machine.plug(local.function));
+  if (net !== undefined) {
+    const device = new LocalNet(machine.memory, net);
+    device.function.connect(machine.plug(device.function));
+  }
   const kernelPart = put(machine, machine.loadAddress, await Deno.readFile(kernel));
   const behind = Math.ceil((kernelPart.address + kernelPart.length) / PAGE) * PAGE;
   const initrdPart = put(machine, behind, await Deno.readFile(initrd));

@@ -10,21 +10,14 @@ import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { VirtioPciFunction } from "../../card/driver/virtio_pci.ts";
 import type { CardMemory } from "../../card/machine/types.ts";
 import {
-  advance,
-  AVAIL_F_NO_INTERRUPT,
-  availableEntry,
-  ChainWalker,
+  type ChainWalker,
   FEATURE,
   featureSet,
-  le16,
   le32,
-  type SplitRing,
-  usedEntry,
   viewOf,
   virtioBlock,
-  VIRTQ_RING,
-  VIRTQ_USED_ELEM,
 } from "../../protocol/mod.ts";
+import { LocalQueue } from "./local_queue.ts";
 
 const { CONFIG, REQUEST, REQUEST_TYPE, SECTOR_SIZE, STATUS } = virtioBlock;
 const QUEUE_SIZE = 256;
@@ -35,10 +28,7 @@ export class LocalDisk implements Disposable {
   readonly #memory: CardMemory;
   readonly #file: number;
   readonly #config = new Uint8Array(CONFIG.at.seg_max + 4);
-  #ring: SplitRing | undefined;
-  #walker: ChainWalker | undefined;
-  /** Available entries taken, which is used entries given back; mod 2^16. */
-  #served = 0;
+  #queue: LocalQueue | undefined;
 
   constructor(memory: CardMemory, path: string) {
     this.#memory = memory;
@@ -61,11 +51,11 @@ export class LocalDisk implements Disposable {
       },
       {
         featuresAccepted: () => {},
-        queueEnabled: (_queue, ring) => this.#enable(ring),
+        queueEnabled: (_queue, ring) => this.#queue = new LocalQueue(memory, ring),
         statusChanged: () => {},
         driverOk: () => this.#serve(),
         resetRequested: () => {
-          this.#ring = undefined;
+          this.#queue = undefined;
           this.function.resetDone();
         },
         notified: () => this.#serve(),
@@ -82,34 +72,16 @@ export class LocalDisk implements Disposable {
     closeSync(this.#file);
   }
 
-  #enable(ring: SplitRing): void {
-    this.#ring = ring;
-    this.#served = 0;
-    this.#walker = new ChainWalker({ ring, memorySize: this.#memory.size, indirect: true });
-  }
-
   #serve(): void {
-    const ring = this.#ring!;
-    const before = this.#served;
-    while (true) {
-      const view = this.#memory.view();
-      if (le16.get(view, ring.availableRing + VIRTQ_RING.at.idx) === this.#served) break;
-      const slot = this.#served % ring.size;
-      const head = le16.get(view, ring.availableRing + availableEntry(slot));
-      const length = this.#request(view, head);
-      VIRTQ_USED_ELEM.write(view, { id: head, len: length }, ring.usedRing + usedEntry(slot));
-      this.#served = advance(this.#served, 1);
-      le16.set(view, ring.usedRing + VIRTQ_RING.at.idx, this.#served);
-    }
-    if (before === this.#served) return;
-    const flags = le16.get(this.#memory.view(), ring.availableRing + VIRTQ_RING.at.flags);
-    if ((flags & AVAIL_F_NO_INTERRUPT) === 0) this.function.queueInterrupt();
+    const queue = this.#queue!;
+    let given = false;
+    for (; queue.waiting > 0; given = true) queue.give(this.#request(queue.look(0)));
+    if (given && queue.interrupts) this.function.queueInterrupt();
   }
 
   /** Serves one request; returns the bytes written. Its head is one buffer, and its status the last byte. */
-  #request(view: DataView, head: number): number {
-    const walker = this.#walker!;
-    walker.walk(view, head);
+  #request(walker: ChainWalker): number {
+    const view = this.#memory.view();
     const { type, sector } = REQUEST.read(view, walker.addresses[0]!);
     const last = walker.readableCount + walker.writableCount - 1;
     const [from, to] = type === REQUEST_TYPE.IN

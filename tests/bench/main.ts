@@ -7,12 +7,14 @@
  */
 import { CommandError, EXIT, parseOptions, runMain } from "../../scripts/cli/mod.ts";
 import { block } from "./block.ts";
-import { boot } from "./boot.ts";
+import { consoleEcho } from "./console.ts";
+import { farDisk } from "./far_disk.ts";
 import type { BenchContext, Benchmark, Section } from "./figures.ts";
 import { growth } from "./growth.ts";
 import { link, resume } from "./link.ts";
-import { linuxDisk } from "./linux_disk.ts";
-import { net } from "./net.ts";
+import { linuxCard } from "./linux_card.ts";
+import { network } from "./network.ts";
+import { passt } from "./passt.ts";
 import { roundTrips } from "./round_trips.ts";
 import { scale } from "./scale.ts";
 import { setup } from "./setup.ts";
@@ -21,9 +23,8 @@ import { table } from "./table.ts";
 import { tls } from "./tls.ts";
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
-  boot,
+  linux: linuxCard,
   "round-trips": roundTrips,
-  "linux-disk": linuxDisk,
   block,
   tls,
   scale,
@@ -31,7 +32,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   start,
   link,
   resume,
-  net,
+  passt,
+  network,
+  console: consoleEcho,
+  "far-disk": farDisk,
 };
 const NAMES = Object.keys(BENCHMARKS).join(", ");
 
