@@ -12,7 +12,7 @@ import { type BenchContext, type Row, row } from "./figures.ts";
 import { endProcess, startProgram } from "./processes.ts";
 
 /** Of one round; the first, while code is compiled, does not count. */
-const ECHOES = 2000;
+const ECHOES = 1000;
 
 type Echo = () => Promise<unknown>;
 

@@ -28,9 +28,8 @@ export interface DiskPass {
   readonly write: boolean;
 }
 
-/** In a quick run half of it. */
-export function diskPasses(quick: boolean): DiskPass[] {
-  const share = quick ? 2 : 1;
+/** One `share`th of as many requests as tell something. */
+export function diskPasses(share: 1 | 2 | 8): DiskPass[] {
   const large = { size: MIB, count: 128 / share, depth: 1 };
   const small = { size: 4096, count: 2000 / share, depth: 1 };
   const deep = { size: 4096, count: 256 / share, depth: 16 };
@@ -44,25 +43,24 @@ export function diskPasses(quick: boolean): DiskPass[] {
   ];
 }
 
-/** Copies the root disk of the card image to `path`, with the script on it. `rounds` of `passes`, then the network. */
+/** Copies the root disk of the card image to `path`, with the script on it: rounds of passes, then the network. */
 export async function writeBenchDisk(
   original: string,
   path: string,
-  passes: readonly DiskPass[],
-  rounds: number,
+  rounds: readonly (readonly DiskPass[])[],
 ): Promise<void> {
   await copyDisk(original, path);
   const { size } = await Deno.stat(path);
   await Deno.truncate(path, size + SCRATCH_BYTES);
   const script = `${path}.sh`;
-  await Deno.writeTextFile(script, agent(passes, rounds, size), { mode: 0o755 });
+  await Deno.writeTextFile(script, agent(rounds.flat(), size), { mode: 0o755 });
   const commands = [`rm ${AGENT}`, `write ${script} ${AGENT}`, `sif ${AGENT} mode 0100755`];
   await run("debugfs", ["-w", "-f", "/dev/stdin", path], {
     stdin: new TextEncoder().encode(commands.join("\n") + "\n"),
   });
 }
 
-function agent(passes: readonly DiskPass[], rounds: number, writeAt: number): string {
+function agent(passes: readonly DiskPass[], writeAt: number): string {
   const commands = passes.flatMap(({ name, size, count, depth, write }) => {
     const dd = (place: number) =>
       write
@@ -77,9 +75,7 @@ function agent(passes: readonly DiskPass[], rounds: number, writeAt: number): st
   return `#!/bin/sh
 export PATH=/bin
 exec >/dev/ttyS0 2>&1
-for round in $(seq ${rounds}); do
 ${commands.join("\n")}
-done
 iperf3 -s >/dev/null &
 until grep -q :1451 /proc/net/tcp /proc/net/tcp6; do usleep 20000; done
 echo "${NET_READY}"
