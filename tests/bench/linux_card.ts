@@ -24,7 +24,7 @@ const NET = [{ name: "card to host", reverse: true }, { name: "host to card", re
 type Samples = Record<Variant, number[]>;
 
 export async function linuxCard(context: BenchContext): Promise<Row[]> {
-  const { quick, folder, note } = context;
+  const { quick, folder, note, progress } = context;
   const image = await cardImage();
   const passes = diskPasses(quick ? 2 : 1);
   // Before them a few of each, while code is being compiled: they do not count.
@@ -40,6 +40,7 @@ export async function linuxCard(context: BenchContext): Promise<Row[]> {
   const net = NET.map(none);
   for (let boot = 0; boot < (quick ? 1 : 3); boot++) {
     for (const variant of VARIANTS) {
+      progress(`boot ${boot + 1}, ${variant}`);
       const path = `${folder}/linux.img`;
       await copyDisk(original, path);
       await using linux = await Linux.start(variant, { image, disk: path, namespace });

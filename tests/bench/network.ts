@@ -60,7 +60,7 @@ export async function network(context: BenchContext): Promise<Row[]> {
 
 /** Leaves empty, with a note, what cannot be measured here. */
 async function measureAll(
-  { quick, note }: BenchContext,
+  { quick, note, progress }: BenchContext,
   cells: readonly Cell[],
   samples: readonly Samples[],
 ): Promise<void> {
@@ -73,6 +73,7 @@ async function measureAll(
   cable.addWire(VETH);
   for (let round = 0; round < (quick ? 1 : 5); round++) {
     for (const [index, cell] of cells.entries()) {
+      progress(cell.what);
       for (const way of cable.ways) {
         samples[index]![way.name]!.push(await measure(cable, way, cell));
       }
