@@ -73,6 +73,7 @@ export class Cable implements AsyncDisposable {
       ...["--console", "none", "--control", "none", "--json"],
     ]);
     const port = await listeningPort(host);
+    await host.stdout.cancel();
     const program = new URL("net_card.ts", import.meta.url).pathname;
     const card = this.#start(this.far, "inherit", [
       ...["deno", "run", `--allow-net=${WIRE.near}`, "--allow-read", "--allow-ffi", program],
