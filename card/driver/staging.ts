@@ -2,8 +2,10 @@
  * Allocates a queue's staging area: each chain record is one piece of it, until its chain was used.
  *
  * Next fit: a cursor goes round the area, so records made one after the other lie one after the other and leave in one
- * span. Chains may be used in any order: a freed piece joins its free neighbours at once, and one slow chain keeps
- * nothing but its own piece from use. A piece never wraps round the end.
+ * span. It goes back to the beginning as soon as there is room, so that what is in use stays a small part of the area:
+ * the rest of it costs the host no memory, and what is written there is still in its cache when it is read. Chains may be
+ * used in any order: a freed piece joins its free neighbours at once, and one slow chain keeps nothing but its own piece
+ * from use. A piece never wraps round the end.
  *
  * @module
  */
@@ -22,6 +24,8 @@ export class Staging {
   readonly #spare: Uint32Array;
   #spares = 0;
   #cursor = 0;
+  /** Bytes from the start within which the cursor is not sent back: runs of records are to be long. */
+  readonly #near: number;
 
   /** `length` in bytes. No two gaps touch, so `max` allocated pieces make at most 2 × `max` + 1 pieces in all. */
   constructor(length: number, max: number) {
@@ -35,11 +39,15 @@ export class Staging {
     for (let piece = pieces - 1; piece > 0; piece--) this.#spare[this.#spares++] = piece;
     this.#length[0] = length;
     this.#free[0] = 1;
+    this.#near = length / 16;
   }
 
   /** Takes `length` bytes; the piece's number, or {@linkcode NO_PIECE}. */
   allocate(length: number): number {
-    const start = this.#cursor;
+    // The piece at the start of the area is always number 0: it is never another's right-hand neighbour.
+    const back = this.#offset[this.#cursor]! >= this.#near && this.#free[0] === 1 &&
+      this.#length[0]! >= length;
+    const start = back ? 0 : this.#cursor;
     let piece = start;
     do {
       if (this.#free[piece] && this.#length[piece]! >= length) return this.#take(piece, length);

@@ -37,6 +37,19 @@ Deno.test("allocate() goes on round a piece that stays", () => {
   }
 });
 
+Deno.test("allocate() stays in the first part of the area as long as pieces are freed in time", () => {
+  const staging = new Staging(4096, 64);
+  const inUse: number[] = [];
+  const offsets = new Set<number>();
+  for (let i = 0; i < 1000; i++) {
+    if (inUse.length === 4) staging.free(inUse.shift()!);
+    const piece = staging.allocate(64);
+    offsets.add(staging.offset(piece));
+    inUse.push(piece);
+  }
+  assertEquals([...offsets].sort((a, b) => a - b), [0, 64, 128, 192]);
+});
+
 Deno.test("allocate() gives the whole area once all is free again", () => {
   const staging = new Staging(64, 4);
   const pieces = [1, 2, 3, 4].map(() => staging.allocate(16));
