@@ -20,7 +20,12 @@ export interface BenchCardOptions {
   readonly through?: (port: number) => Promise<number>;
   /** Over TLS. */
   readonly secure?: boolean;
+  /** For both processes' JavaScript engines. */
+  readonly v8Flags?: string;
 }
+
+/** The two processes. */
+export type End = "host" | "card";
 
 /** Nothing that is measured here lives as long, ms. */
 const LIMIT = 3_600_000;
@@ -28,13 +33,19 @@ const LIMIT = 3_600_000;
 export class BenchCard implements AsyncDisposable {
   readonly #owned: AsyncDisposableStack;
   readonly #client: ControlClient;
+  readonly #processes: Readonly<Record<End, LabProcess>>;
   /** Rejects when the card's process ends. */
   readonly #lost: Promise<never>;
 
-  private constructor(owned: AsyncDisposableStack, client: ControlClient, card: LabProcess) {
+  private constructor(
+    owned: AsyncDisposableStack,
+    client: ControlClient,
+    processes: Readonly<Record<End, LabProcess>>,
+  ) {
     this.#owned = owned;
     this.#client = client;
-    this.#lost = card.ended.then((status) => {
+    this.#processes = processes;
+    this.#lost = processes.card.ended.then((status) => {
       throw new Error(`Cannot go on: the card ended with ${status}`);
     });
     this.#lost.catch(() => {}); // Who waits for it hears of it.
@@ -42,12 +53,15 @@ export class BenchCard implements AsyncDisposable {
 
   /** Resolves when the card OS is online. */
   static async start(options: BenchCardOptions): Promise<BenchCard> {
-    const { os, disk, net = "none", address, through, secure = false } = options;
+    const { os, disk, net = "none", address, through, secure = false, v8Flags } = options;
     await using owned = new AsyncDisposableStack();
     if (os === "linux") await cardImage();
     const folder = await Deno.makeTempDir({ prefix: "knightsbridge-bench-" });
     owned.defer(() => Deno.remove(folder, { recursive: true }));
-    const env = secure ? await pairedEnvironment(folder) : {};
+    const env = {
+      ...(secure && await pairedEnvironment(folder)),
+      ...(v8Flags !== undefined && { DENO_V8_FLAGS: v8Flags }),
+    };
     const security = secure ? ["--secure"] : [];
     const control = `${folder}/host.sock`;
     const host = owned.use(
@@ -68,7 +82,12 @@ export class BenchCard implements AsyncDisposable {
     owned.defer(() => card.kill("SIGKILL"));
     const client = owned.use(await ControlClient.open({ transport: "unix", path: control }));
     await host.event(({ event }) => (event as { state?: string } | undefined)?.state === "online");
-    return new BenchCard(owned.move(), client, card);
+    return new BenchCard(owned.move(), client, { host, card });
+  }
+
+  /** What a process has written on its standard output. */
+  stdout(end: End): string {
+    return this.#processes[end].stdout;
   }
 
   /** Output of `command`, both streams. @throws {Error} if its exit status is not 0 */

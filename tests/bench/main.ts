@@ -6,6 +6,7 @@
  * @module
  */
 import { CommandError, EXIT, parseOptions, runMain } from "../../scripts/cli/mod.ts";
+import { allocations } from "./allocations.ts";
 import { block } from "./block.ts";
 import { consoleEcho } from "./console.ts";
 import { farDisk } from "./far_disk.ts";
@@ -29,6 +30,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   tls,
   scale,
   growth,
+  allocations,
   start,
   link,
   resume,
