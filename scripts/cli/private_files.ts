@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { type FileHandle, open } from "node:fs/promises";
 import { CommandError, EXIT } from "./errors.ts";
 
 /** What others must not have done to a file, by the bits of its mode that would let them. */
@@ -22,17 +23,13 @@ export async function readPrivate(
   what: keyof typeof FORBIDDEN,
   remedy = "pair anew",
 ): Promise<string | undefined> {
-  using file = await opened(path);
+  await using file = await opened(path);
   if (file === undefined) return undefined;
   const folder = path.slice(0, path.lastIndexOf("/"));
   check(folder, await Deno.stat(folder), "changed by others", remedy);
   // Of what was opened, not of what has the name by now.
-  const { size, ...status } = await file.stat();
-  check(path, status, what, remedy);
-  const bytes = new Uint8Array(size);
-  let have = 0;
-  for (let count; (count = await file.read(bytes.subarray(have))); have += count);
-  return new TextDecoder().decode(bytes.subarray(0, have));
+  check(path, await file.stat(), what, remedy);
+  return await file.readFile("utf8");
 }
 
 /** Writes `text`, for this user alone, beside `path`; returns where. On the disk when this resolves. */
@@ -62,11 +59,12 @@ export async function lockFolder(folder: string): Promise<Disposable> {
   }
 }
 
-async function opened(path: string): Promise<Deno.FsFile | undefined> {
+/** Node's, since stat() of Deno's wants a permission for where the path's symbolic links lead, and no task has that. */
+async function opened(path: string): Promise<FileHandle | undefined> {
   try {
-    return await Deno.open(path);
+    return await open(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }

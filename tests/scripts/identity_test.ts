@@ -8,6 +8,7 @@ import {
   trustPeer,
   trusts,
 } from "../../scripts/cli/mod.ts";
+import { taskArguments } from "../../scripts/cli/tasks.ts";
 import { makeIdentity, shortIdentity } from "../../protocol/mod.ts";
 import { missing } from "../support/needs.ts";
 
@@ -42,6 +43,22 @@ Deno.test("machineIdentity() is one for all who ask for the first time at once",
   const all = await Promise.all(Array.from({ length: 8 }, () => machineIdentity(folder.path)));
   assertEquals(new Set(all.map(({ fingerprint }) => fingerprint)).size, 1);
   assertEquals(await filesIn(folder.path), ["identity.pem"]);
+});
+
+Deno.test("keygen makes an identity, and finds it again, in a folder that a symbolic link leads to", async () => {
+  await using top = await configuration();
+  const folder = top.path.replace("/config/knightsbridge", "");
+  await Deno.mkdir(`${folder}/where/it/is`, { recursive: true });
+  await Deno.symlink(`${folder}/where/it/is`, `${folder}/config`);
+  // As systemd has the folder of a dynamic user: the task's permissions name the link, and nothing else.
+  const env = { XDG_CONFIG_HOME: `${folder}/config` };
+  for (const _ of ["first", "again"]) {
+    const args = await taskArguments("keygen", env);
+    const { stdout, stderr, success } = await new Deno.Command("deno", { args, env }).output();
+    const text = new TextDecoder();
+    assert(success, text.decode(stderr));
+    assert(text.decode(stdout).includes(`${top.path}/identity.pem`), text.decode(stdout));
+  }
 });
 
 Deno.test("machineIdentity() refuses a key that others may read, and says what to do", async () => {
