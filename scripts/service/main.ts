@@ -50,7 +50,7 @@ await runMain("service", async () => {
 
 async function installed(places: Places): Promise<number> {
   const { version, files } = await allowed(() => install(places));
-  await systemctl(places, "daemon-reload");
+  await reload(places);
   const { user, library, bin } = places;
   const sudo = user ? "systemctl --user" : "systemctl";
   const config = user ? "~/.config/knightsbridge" : "/etc/knightsbridge";
@@ -75,11 +75,13 @@ async function removed(places: Places, purge: boolean): Promise<number> {
     const units = UNITS.map((unit) => unit.replace("@.", "@*."));
     await systemctl(places, "stop", ...units);
     await systemctl(places, "disable", ...UNITS);
+    // By a pattern, which may match nothing: a unit that had failed is remembered without its file.
+    await systemctl(places, "reset-failed", "knightsbridge-*.service");
   }
   if (!await allowed(() => remove(places))) {
     console.log(`Nothing is installed in ${places.library}`);
   }
-  await systemctl(places, "daemon-reload");
+  await reload(places);
   if (purge) {
     for (const path of statePlaces(places.user)) {
       await allowed(() => removeIfThere(path, { recursive: true }));
@@ -133,16 +135,28 @@ function prefixOf(prefix: string | undefined, user: boolean): string {
   );
 }
 
-/** Where systemd runs and looks at `places`; elsewhere there is nobody to tell. What it says is shown. */
-async function systemctl(places: Places, ...words: string[]): Promise<void> {
+/** Has systemd read its units again, and logind its settings. */
+async function reload(places: Places): Promise<void> {
+  await systemctl(places, "daemon-reload");
+  if (places.logind === undefined) return;
+  const logind = "systemd-logind.service";
+  if (!await systemctl(places, "is-active", "--quiet", logind)) return;
+  await systemctl(places, "kill", "--signal=HUP", logind);
+}
+
+/**
+ * Where systemd runs and looks at `places`; elsewhere there is nobody to tell, which is no success either. What it says
+ * is shown.
+ */
+async function systemctl(places: Places, ...words: string[]): Promise<boolean> {
   const watched = placesIn(prefixOf(undefined, places.user), places.user);
   if (
     places.units !== watched.units || !await Deno.stat("/run/systemd/system").catch(() => false)
   ) {
-    return;
+    return false;
   }
   const args = places.user ? ["--user", ...words] : words;
-  await new Deno.Command("systemctl", { args, stdin: "null" }).spawn().status;
+  return (await new Deno.Command("systemctl", { args, stdin: "null" }).spawn().status).success;
 }
 
 /** Gives refusals of the file system an exit status and what to do. */
