@@ -1,6 +1,14 @@
 // The units under a real systemd, with its logind and message bus: what README and scripts/service/README.md say to
 // type, and what comes of it.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assertOrder,
+  bootsDiag,
+  delays,
+  FELL_ASLEEP,
+  SLEEP,
+  sleep,
+} from "../support/service_units.ts";
 import { noSystemdMachine, SystemdMachine } from "../support/systemd_machine.ts";
 
 const ignore = await noSystemdMachine();
@@ -28,12 +36,6 @@ const configure = (machine: SystemdMachine, listen: unknown, os: "linux" | "diag
 const service = (machine: SystemdMachine, words: string) =>
   machine.sh(`cd /srv/checkout && HOME=/root deno task --quiet service ${words}`);
 
-/** What makes the card's unit one of the diagnostic OS, which is a machine of its own. */
-const bootsDiag = (units: string, bin: string) => `
-  mkdir -p ${units}/knightsbridge-card@.service.d
-  printf '[Service]\nExecStart=\nExecStart=%s\n' '${bin}/knightsbridge-card --connect %i --machine diag' \
-    > ${units}/knightsbridge-card@.service.d/diag.conf`;
-
 /** Everything where an installation puts something. */
 const installable = (machine: SystemdMachine) =>
   machine.sh("find /usr/local /usr/lib/systemd /etc ! -path /etc/resolv.conf | sort");
@@ -49,35 +51,7 @@ const bootId = (machine: SystemdMachine) =>
 const online = (machine: SystemdMachine) =>
   machine.sh(`
     until knightsbridge status > /dev/null 2>&1; do sleep 0.1; done
-    knightsbridge wait mic0 --state online --timeout 60`);
-
-/** Fails unless `lines` has a match of each of `patterns`, in that order. */
-function assertOrder(lines: string, patterns: readonly RegExp[]): void {
-  let rest = lines;
-  for (const pattern of patterns) {
-    const found = pattern.exec(rest);
-    assert(found, `No ${pattern} in its place in:\n${lines}`);
-    rest = rest.slice(found.index + found[0].length);
-  }
-}
-
-/** The journal of one sleep of the machine, until its card OS boots or runs. */
-async function sleep(machine: SystemdMachine): Promise<string> {
-  const before = (await machine.journal()).length;
-  await machine.sh(`
-    cursor=$(journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
-    systemctl suspend
-    said() { journalctl --output=cat --after-cursor="$cursor" | grep -q "$1"; }
-    until said "Operation .* finished" && said "state booting"; do sleep 0.2; done`);
-  return (await machine.journal()).slice(before);
-}
-
-const FELL_ASLEEP = /Entering sleep state|Performing sleep operation/;
-const SLEEP = [/state suspended/, FELL_ASLEEP, /System returned from sleep/, /state booting/];
-
-/** Waits until `knightsbridge-sleep` delays the next sleep. */
-const delays = (machine: SystemdMachine) =>
-  machine.sh("until systemd-inhibit --list | grep -q knightsbridge; do sleep 0.2; done");
+    knightsbridge wait mic0 --state online --timeout 100`);
 
 /** `as NAME COMMAND...` of README: as the dynamic user of a unit, in its folder. */
 const AS = `as() { name=$1; shift
