@@ -1,69 +1,79 @@
-// Shell completion as the shells do it: bash for real; zsh and fish where they are.
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+// Shell completion as the shells themselves do it.
+import { assertEquals } from "@std/assert";
 import { SCRIPTS } from "../../scripts/ctl/completion.ts";
 import { VERBS } from "../../scripts/ctl/verbs/mod.ts";
+import { temporaryFolder } from "../support/lab.ts";
+import { missing } from "../support/needs.ts";
+import { bash, type Complete, fish, zsh } from "../support/shell_completion.ts";
 
-/** What bash offers for the last of `words`, with cards mic0 and mic1. */
-async function bash(...words: string[]): Promise<string[]> {
-  const script = `
-    ctl() { [[ "$*" == "completion cards" ]] && printf 'mic0\\nmic1\\n'; }
-    ${SCRIPTS["bash"]!(VERBS)}
-    COMP_WORDS=(ctl "$@")
-    COMP_CWORD=$#
-    _knightsbridge_ctl
-    printf '%s\\n' "\${COMPREPLY[@]}"
-  `;
-  const { stdout, stderr, success } = await new Deno.Command("bash", {
-    args: ["--norc", "-c", script, "bash", ...words],
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  assertEquals(new TextDecoder().decode(stderr), "");
-  return new TextDecoder().decode(stdout).split("\n").filter((word) => word !== "");
-}
+const VERB_NAMES = VERBS.map(({ name }) => name).toSorted();
+const CARDS = ["mic0", "mic1"];
 
-Deno.test("bash completes verbs, options, names of cards and words", async () => {
-  assertEquals(await bash("s"), ["status", "shutdown", "suspend", "stats"]);
-  assertEquals(await bash("boot", "m"), ["mic0", "mic1"]);
-  assertEquals(await bash("boot", "mic0", "mic1"), ["mic1"]);
-  assertEquals(await bash("-b", "m"), ["mic0", "mic1"]);
-  assertEquals(await bash("wait", "--s"), ["--state"]);
-  assertEquals(await bash("wait", "--timeout", "5", "m"), ["mic0", "mic1"]);
-  assertEquals(await bash("--control", "/run/x", "sta"), ["status", "stats"]);
-  assertEquals(await bash("exec", "mic0", "m"), []);
-  assertEquals(await bash("completion", ""), [
-    ...["--control", "--json", "--help"],
-    ...["bash", "zsh", "fish"],
-  ]);
+/** What each shell offers for the last word of a line. */
+const CASES: readonly (readonly [line: string, offered: readonly string[]])[] = [
+  ["ctl s", ["shutdown", "stats", "status", "suspend"]],
+  ["ctl boot m", CARDS],
+  ["ctl boot mic0 mic1", ["mic1"]],
+  ["ctl -b m", CARDS],
+  ["ctl wait --s", ["--state"]],
+  ["ctl wait --timeout 5 m", CARDS],
+  ["ctl --control /run/x sta", ["stats", "status"]],
   // After an option that takes a value there is nothing to offer.
-  assertEquals(await bash("wait", "--timeout", ""), []);
-});
+  ["ctl wait --timeout ", []],
+  ["ctl --control ", []],
+  ["ctl --", ["--control", "--help"]],
+  ["ctl status --", ["--control", "--help", "--json", "--watch"]],
+  ["ctl exec ", CARDS],
+  // Words of the card's, though one is a verb of ours.
+  ["ctl exec mic0 m", []],
+  ["ctl exec mic0 status ", []],
+  ["ctl completion ", ["bash", "fish", "zsh"]],
+  ["ctl net ", ["down", "up"]],
+  ["ctl net up m", CARDS],
+  ["ctl disk ", ["add", "remove", "resize", "swap"]],
+  ["ctl disk add ", CARDS],
+  ["ctl disk add mic0 da", ["data.img"]],
+  ["ctl config check ca", ["card.jsonc"]],
+  ["ctl ", VERB_NAMES],
+];
 
-Deno.test("bash completes every verb by its whole name", async () => {
-  const offered = await bash("");
-  assertEquals(offered, [...VERBS.map(({ name }) => name), "--control", "--help"]);
-});
+/** Options are offered beside words by some shells, and once a dash is typed by all. */
+const asked = (line: string, offered: readonly string[]) =>
+  offered.filter((word) => !word.startsWith("-") || line.split(" ").at(-1)!.startsWith("-"));
 
-for (const shell of ["zsh", "fish"]) {
-  Deno.test(`the script for ${shell} has every verb and option, and is one that ${shell} reads`, async () => {
-    const script = SCRIPTS[shell]!(VERBS);
-    for (const { name, options } of VERBS) {
-      assertStringIncludes(script, name);
-      for (const option of Object.keys(options)) assertStringIncludes(script, option);
-    }
-    try {
-      const child = new Deno.Command(shell, { args: ["-n"], stdin: "piped", stderr: "piped" })
-        .spawn();
-      const writer = child.stdin.getWriter();
-      await writer.write(new TextEncoder().encode(script));
-      await writer.close();
-      const { success, stderr } = await child.output();
-      assert(success, new TextDecoder().decode(stderr));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      console.error(`not read by ${shell}: there is none here`);
-    }
+const SHELLS: Record<string, Complete> = { bash, zsh: zsh(), fish };
+
+for (const [shell, complete] of Object.entries(SHELLS)) {
+  Deno.test({
+    name: `${shell} completes verbs, options, names of cards, words and files`,
+    ignore: await missing({ program: shell }),
+    async fn() {
+      await using folder = await temporaryFolder();
+      const { path: cwd } = folder;
+      for (const file of ["card.jsonc", "data.img"]) await Deno.writeTextFile(`${cwd}/${file}`, "");
+      const script = SCRIPTS[shell]!(VERBS);
+      const offered = await complete(CASES.map(([line]) => line), { script, cwd });
+      assertEquals(
+        CASES.map(([line], at) => [line, asked(line, offered[at]!)]),
+        CASES.map(([line, words]) => [line, words]),
+      );
+    },
   });
 }
+
+Deno.test({
+  name: "zsh completes at the first Tab where the script is in its path, as it is installed",
+  ignore: await missing({ program: "zsh" }),
+  async fn() {
+    await using folder = await temporaryFolder();
+    const { path: cwd } = folder;
+    await Deno.writeTextFile(`${cwd}/_knightsbridge`, SCRIPTS["zsh"]!(VERBS));
+    const installed = zsh(`fpath=(${cwd} $fpath); compinit -D -u\n`);
+    const lines = ["ctl sta", "ctl sta"];
+    const offered = await installed(lines, { script: "", cwd });
+    assertEquals(offered, [["stats", "status"], ["stats", "status"]]);
+  },
+});
 
 Deno.test("verbs and their letters are unambiguous", () => {
   const names = VERBS.flatMap(({ name, short }) => short === undefined ? [name] : [name, short]);
