@@ -143,6 +143,9 @@ Deno.test({
 
     await t.step("the hook alone does the same", async () => {
       await machine.run("systemctl", "stop", "knightsbridge-host", CARD_UNIT);
+      for (const unit of ["knightsbridge-host", CARD_UNIT]) {
+        assertEquals(await property(machine, unit, "ActiveState"), "inactive");
+      }
       // An OS that boots at once.
       await configure(machine, HOST, "diag");
       await machine.sh(bootsDiag("/run/systemd/system", "/usr/local/bin"));

@@ -63,10 +63,17 @@ Deno.test({
     assertOrder(await sleep(machine), SLEEP);
     await online(machine);
 
+    // A unit that has failed is forgotten like the others.
+    await ada(
+      machine,
+      `echo '{' > ~/.config/knightsbridge/knightsbridge.jsonc
+      systemctl --user restart knightsbridge-host
+      until systemctl --user is-failed --quiet knightsbridge-host; do sleep 0.1; done`,
+    );
     await ada(machine, "cd /srv/checkout && deno task --quiet service remove --user --purge");
     await ada(machine, "rm -r ~/.config/systemd/user/knightsbridge-card@.service.d");
-    const failed = "systemctl --user list-units --all --plain --quiet 'knightsbridge*'";
-    assertEquals(await ada(machine, failed), "");
+    const units = "systemctl --user list-units --all --plain --quiet 'knightsbridge*'";
+    assertEquals(await ada(machine, units), "");
     // Deno's own cache is of who ran it.
     const left = "find ~ -name '*knightsbridge*' ! -path '*/.cache/deno/*'";
     assertEquals(await ada(machine, left), "");
