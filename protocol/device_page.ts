@@ -49,7 +49,11 @@ export const CARD_HEADER = layout({
   /** Host clock at boot, or at adoption: seconds since 1970 and nanoseconds. */
   time_seconds: le64,
   time_nanoseconds: le32,
-  reserved: le32,
+  /**
+   * Asks for a piece of what the card OS writes on its first serial port: a change asks for the next one, and says that
+   * the one before was taken. 0: the host wants none.
+   */
+  serial_request: le32,
 });
 /** SHA-256 of kernel, then of command line, then of initrd (zeros when there is none): 3 × 32 bytes here. */
 export const DIGESTS_OFFSET = 128;
@@ -101,9 +105,20 @@ export const HOST_HEADER = layout({
   heartbeat: le32,
   /** Length of the UTF-8 text at TEXT_OFFSET: why a boot was refused, or how the card OS ended. */
   text_length: le32,
+  /** The `serial_request` that the piece at SERIAL_OFFSET answers. */
+  serial_piece: le32,
+  /** Bytes of the piece. */
+  serial_length: le32,
+  /** Bytes between the piece before and this one that the card had no room to keep. */
+  serial_lost: le32,
+  /** Bytes that wait behind the piece, as of this write; all that are to come once the card OS has stopped. */
+  serial_waiting: le32,
 });
 export const TEXT_OFFSET = 128;
 export const TEXT_SIZE = 1024;
+/** Where in the header of the host page a piece of serial output lies, and what it has room for. */
+export const SERIAL_OFFSET = 2048;
+export const SERIAL_SIZE = 2048;
 /** Bytes kept of what the card OS wrote on its first serial port. */
 export const LOG_SIZE = 65_536;
 

@@ -15,6 +15,12 @@ const { HOST_HEADER, HOST_QUEUE, HOST_SLOT, QUEUES_OFFSET, slotOffset, SLOTS } =
 
 export type HeaderValues = Omit<ReturnType<typeof HOST_HEADER.read>, "magic" | "version">;
 export type SlotValues = ReturnType<typeof HOST_SLOT.read>;
+/** What is said of a piece of serial output; see HOST_HEADER. */
+export interface SerialValues {
+  readonly piece: number;
+  readonly lost: number;
+  readonly waiting: number;
+}
 export type QueueValues = ReturnType<typeof HOST_QUEUE.read>;
 
 /** Bit of the header in a set of parts; slot s is bit s + 1. Part numbers are MSI vectors. */
@@ -36,6 +42,8 @@ export class HostPage {
   /** Parts that were ever set, and parts that the host has not got yet. */
   #used = HEADER;
   #changed = 0;
+  /** A piece of serial output that the host has not got yet. */
+  #serialChanged = false;
   #waiting = false;
 
   constructor(options: HostPageOptions) {
@@ -65,6 +73,18 @@ export class HostPage {
     this.setHeader({ text_length: new TextEncoder().encodeInto(text, room).written });
   }
 
+  /** A piece of serial output, at most SERIAL_SIZE bytes: it stays until the next one takes its place. */
+  setSerial({ piece, lost, waiting }: SerialValues, bytes: Uint8Array = new Uint8Array(0)): void {
+    this.#bytes.set(bytes, page.SERIAL_OFFSET);
+    this.#serialChanged = bytes.length > 0;
+    this.setHeader({
+      serial_piece: piece,
+      serial_length: bytes.length,
+      serial_lost: lost,
+      serial_waiting: waiting,
+    });
+  }
+
   setSlot(slot: number, values: Partial<SlotValues>): void {
     const at = slotOffset(slot);
     HOST_SLOT.write(this.#view, { ...HOST_SLOT.read(this.#view, at), ...values }, at);
@@ -88,6 +108,7 @@ export class HostPage {
   /** All slots read as untouched and the header as in the beginning: a card reset. */
   clear(): void {
     this.#bytes.fill(0);
+    this.#serialChanged = false;
     this.#setHeader({});
     this.#changed = this.#used;
   }
@@ -131,8 +152,10 @@ export class HostPage {
   }
 
   #postHeader(): void {
-    const length = HOST_HEADER.read(this.#view).text_length;
+    const { text_length: length, serial_length: serial } = HOST_HEADER.read(this.#view);
     if (length > 0) this.#postBytes(page.TEXT_OFFSET, length);
+    if (this.#serialChanged) this.#postBytes(page.SERIAL_OFFSET, serial);
+    this.#serialChanged = false;
     this.#postBytes(0, HOST_HEADER.size);
   }
 

@@ -39,6 +39,8 @@ import type { BusMaster } from "./bus_master.ts";
 import { type CardEvent, nextCardState } from "./card_states.ts";
 import type { RegisterEvents } from "./card_registers.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { SerialFeed } from "./serial_feed.ts";
+import { SerialLog } from "./serial_log.ts";
 
 /** POST codes of failures that are not the download's. */
 const NO_MACHINE = "EE";
@@ -82,6 +84,8 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
   #state: CardState = "resetting";
   #machine: Machine | undefined;
   #driver: CardDriver | undefined;
+  /** What the machine's OS writes on its first serial port; as long as the machine is there. */
+  #serial: SerialFeed | undefined;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #beats = 0;
   /** The host is gone, and none has adopted the machine yet. */
@@ -133,6 +137,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     const { endpoint, onEvent } = this.#options;
     const { postCode } = endpoint.registers;
     this.#driver?.park();
+    this.#serial?.park();
     this.#hostPage.moveTo(0);
     endpoint.fundamentalReset();
     endpoint.registers.postCode = postCode;
@@ -144,8 +149,10 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
   }
 
   doorbell(number: number, value: number): void {
-    if (number === 0) this.#driver?.headerChanged();
-    else if (number <= page.SLOTS) this.#driver?.doorbell(number - 1, value);
+    if (number === 0) {
+      this.#driver?.headerChanged();
+      this.#serial?.asked();
+    } else if (number <= page.SLOTS) this.#driver?.doorbell(number - 1, value);
   }
 
   reset(): void {
@@ -187,6 +194,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     }
     // A card OS that has stopped meanwhile is not there to be adopted, and the host reads so.
     this.#publishState();
+    this.#serial?.asked();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -211,8 +219,10 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     try {
       machine = await factory({ memoryBytes });
       if (this.#disposed) return await this.#dispose(machine);
-      const log = machine;
-      endpoint.attach(machine.memory, () => log.serialLog ?? new Uint8Array(0));
+      const log = new SerialLog();
+      endpoint.attach(machine.memory, () => log.slice());
+      const { cardPage } = endpoint;
+      this.#serial = new SerialFeed({ log, cardPage, hostPage: this.#hostPage });
     } catch (error) {
       await this.#dispose(machine);
       endpoint.registers.resetting = false;
@@ -236,7 +246,9 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     const { endpoint } = this.#options;
     this.#stopDriver();
     this.#parked = false;
-    this.#machine = undefined;
+    // What it still had to say is not heard.
+    this.#serial?.park();
+    this.#machine = this.#serial = undefined;
     endpoint.attach(undefined);
     endpoint.cardPage.fill(0);
     endpoint.registers.platform = 0;
@@ -281,12 +293,17 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
       },
     });
     this.#post("17");
+    const serial = this.#serial!;
+    serial.asked();
     machine.boot(image, {
       stopped: (reason, detail) => {
         if (machine === this.#machine) this.#stopped(reason, detail);
       },
       postCode: (code) => {
         if (machine === this.#machine) this.#setPostCode(code);
+      },
+      onSerial: (byte) => {
+        if (machine === this.#machine) serial.add(byte);
       },
     });
     if (this.#state === "stopped") return;
@@ -310,6 +327,7 @@ export class Bootstrap implements RegisterEvents, AsyncDisposable {
     if (!this.#parked) this.#options.endpoint.registers.setDownload(undefined);
     this.#hostPage.setHeader({ shutdown_reason: SHUTDOWN_REASON[reason] });
     this.#hostPage.setText(detail);
+    this.#serial?.ended();
     this.#publishState();
     this.#options.onEvent?.({ type: "machine_stopped", reason, detail });
   }

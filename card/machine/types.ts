@@ -77,8 +77,6 @@ export interface Machine extends AsyncDisposable {
   readonly memory: CardMemory;
   /** Where the host should put the kernel: 4 KiB aligned, with room behind it for any kernel this machine boots. */
   readonly loadAddress: number;
-  /** The last 64 KiB (page.LOG_SIZE) that the card OS wrote on its first serial port, oldest first; a copy. */
-  readonly serialLog?: Uint8Array;
   /**
    * Whether the card OS was seen to take interrupts since this was asked last. Undefined on a machine whose OS shares
    * the life of the process.

@@ -28,6 +28,7 @@ import type { CardEvent } from "../driver/events.ts";
 import type { HostDriver } from "../driver/host_driver.ts";
 import type { QueueCounters } from "../driver/queue_counters.ts";
 import { RootPort } from "../driver/root_port.ts";
+import type { SerialSink } from "../driver/serial_stream.ts";
 import type { LifeState } from "../driver/states.ts";
 import type { VirtioDevice } from "../driver/virtio_device.ts";
 import { Absence } from "./absence.ts";
@@ -44,6 +45,8 @@ export interface CardOptions {
   readonly name: string;
   /** By slot. They stay the caller's, and outlive the host. */
   readonly devices: readonly VirtioDevice[];
+  /** Takes what its OS writes on its first serial port. */
+  readonly serial?: SerialSink | undefined;
   /** What it boots. */
   readonly images?: BootImages | undefined;
   /** Whether a card that comes is booted; true by default. */
@@ -206,6 +209,7 @@ export class Card implements AsyncDisposable {
       link,
       identity,
       devices: this.lent.slots,
+      serial: this.#options.serial,
       onEvent: (event) => this.#happened(session, event),
       serve: (driver) => this.#serve(driver),
       failed: (error) => this.#emit({ type: "failed", error }),

@@ -27,10 +27,14 @@ export class ConsoleFollower {
     const { last } = this.#recorder;
     if (last === undefined) return;
     const running = last.ended === undefined;
+    const event = happening.type === "card" ? happening.event : undefined;
+    // It outlived its host, and ended before this one came: what it had still to say is to come.
+    if (!running && event?.type === "ended" && last.number !== this.#boot) {
+      this.#boot = last.number;
+      return this.#console.beginBoot(last.number, true);
+    }
     if (running && last.number !== this.#boot) {
-      const state = happening.type === "card" && happening.event.type === "state"
-        ? happening.event.state
-        : undefined;
+      const state = event?.type === "state" ? event.state : undefined;
       // Of a card OS that outlived its host a record may be open before anybody knows whether it still runs.
       if (state !== "booting" && state !== "online") return;
       this.#boot = last.number;

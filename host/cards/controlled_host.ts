@@ -52,6 +52,8 @@ export class ControlledHost implements HostControl, AsyncDisposable {
       cards: options.cards.map((card) => ({
         ...card,
         suspended: card.suspended ?? this.#stores.get(card.name)?.saved.suspended,
+        // What the kernel says is seen where the console is.
+        serial: card.console && ((bytes, lost) => card.console!.serial(bytes, lost)),
       })),
       onEvent: (event) => this.#happened(event),
     });

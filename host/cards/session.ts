@@ -10,6 +10,7 @@ import type { Devices } from "../driver/boot.ts";
 import type { CardEvent } from "../driver/events.ts";
 import { HostDriver } from "../driver/host_driver.ts";
 import type { RootPort } from "../driver/root_port.ts";
+import type { SerialSink } from "../driver/serial_stream.ts";
 import type { Absence } from "./absence.ts";
 
 export interface CardSessionOptions {
@@ -25,6 +26,7 @@ export interface CardSessionOptions {
   readonly devices: Devices;
   /** Synchronous, must not throw. */
   readonly onEvent: (event: CardEvent) => void;
+  readonly serial: SerialSink | undefined;
   /** What is done with the card once it is probed, until its link ends; LinkError then is no news. */
   readonly serve: (driver: HostDriver) => Promise<void>;
   /** The card cannot be used. */
@@ -40,13 +42,14 @@ export class CardSession {
 
   constructor(options: CardSessionOptions) {
     this.#options = options;
-    const { link, rootPort, devices, onEvent } = options;
+    const { link, rootPort, devices, onEvent, serial } = options;
     this.driver = HostDriver.attach({
       requester: link,
       rootPort,
       devices,
       reachable: () => link.state === "up",
       onEvent,
+      serial,
     });
     link.signal.addEventListener("abort", () => {
       this.driver.gone(link.signal.reason);

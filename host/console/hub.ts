@@ -2,9 +2,9 @@
  * A card's console as everybody sees it: one port of the card on one side, any number of viewers on the other, and what
  * was shown last kept for those who come later.
  *
- *     console device ── port 0 ── hub ─┬─ viewer: the host's terminal, a pseudoterminal, a log file, ...
- *                                      ├─ viewer: a socket's client
- *                                      └─ viewer: ctl, a WebSocket
+ *     console device ── port 0 ──┐     ┌─ viewer: the host's terminal, a pseudoterminal, a log file, ...
+ *                               hub ───┼─ viewer: a socket's client
+ *     first serial port, lines ──┘     └─ viewer: ctl, a WebSocket
  *
  * Output goes to all. The card waits for one viewer only, the one at the keyboard, and for that one no longer than its
  * patience: he who typed `cat FILE` sees all of it, as on a serial line. Any other who reads too slowly loses what he has
@@ -18,6 +18,7 @@ import type { ConsoleBackend, ConsoleEvents } from "../backends/types.ts";
 import type { BootLog } from "./boot_log.ts";
 import { Keyboard, type KeyboardUse } from "./keyboard.ts";
 import { Scrollback } from "./scrollback.ts";
+import { SerialLines } from "./serial_lines.ts";
 
 /** Bytes of output after which every viewer gets its turn to read, so that only a slow one is too slow. */
 const TURN = 32 * 1024;
@@ -76,6 +77,7 @@ export class ConsoleHub implements ConsoleBackend {
   readonly #log: BootLog | undefined;
   readonly #scrollback: Scrollback;
   readonly #places: Place[] = [];
+  readonly #serial = new SerialLines((lines) => this.#show(lines));
   readonly #keyboard = new Keyboard<Place>((from, to) => this.#passed(from, to));
   #events: ConsoleEvents | undefined;
   /** What the card was told last. */
@@ -157,6 +159,7 @@ export class ConsoleHub implements ConsoleBackend {
   beginBoot(number: number, resumed = false): void {
     const when = new Date().toISOString();
     const what = resumed ? "goes on" : "begins";
+    this.#serial.flush();
     this.#scrollback.append(
       encode(`\r\n[knightsbridge: boot ${number} of ${this.#card} ${what}, ${when}]\r\n`),
     );
@@ -175,6 +178,15 @@ export class ConsoleHub implements ConsoleBackend {
   }
 
   write(bytes: Uint8Array): void | Promise<void> {
+    return this.#show(this.#serial.passing(bytes));
+  }
+
+  /** What the card OS wrote on its first serial port: shown as lines. `lost` bytes of it are missing before `bytes`. */
+  serial(bytes: Uint8Array, lost: number): void | Promise<void> {
+    if (!this.#closed) return this.#serial.add(bytes, lost);
+  }
+
+  #show(bytes: Uint8Array): void | Promise<void> {
     if (this.#closed) return;
     this.#scrollback.append(bytes);
     this.#log?.write(bytes);
@@ -204,7 +216,9 @@ export class ConsoleHub implements ConsoleBackend {
 
   /** Closes all viewers that are there. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#serial.flush();
     this.#closed = true;
+    this.#serial[Symbol.dispose]();
     await using all = new AsyncDisposableStack();
     if (this.#log) all.use(this.#log);
     for (const { viewer } of this.#places) all.use(viewer);

@@ -23,6 +23,7 @@ import type { Downloaded } from "./download.ts";
 import type { CardMemoryMap } from "./placement.ts";
 import type { Probed } from "./probe.ts";
 import type { RootPort } from "./root_port.ts";
+import { type SerialSink, SerialStream } from "./serial_stream.ts";
 import { Slot, type SlotOptions, type SlotView } from "./slot.ts";
 
 const ALIGN = 4096;
@@ -80,6 +81,8 @@ export interface BootContext
   extends Pick<SlotOptions, "requester" | "windows" | "hostPage" | "onStarted" | "onFault"> {
   readonly registers: CardRegisters;
   readonly rootPort: RootPort;
+  /** Takes what the card OS writes on its first serial port; without it the card is not asked. */
+  readonly serial: SerialSink | undefined;
 }
 
 /** A card OS that was given everything, from the boot or adopt signal until it is reset. */
@@ -91,6 +94,7 @@ export class Boot {
   #cardMemoryBytes = 0;
   #shutdownRequest = 0;
   #unplugged: Promise<void> | undefined;
+  #serial: SerialStream | undefined;
 
   /** `cardPage` is the offset of the card page in the aperture. */
   constructor(context: BootContext, cardPage: number) {
@@ -106,14 +110,15 @@ export class Boot {
     devices: Devices,
   ): void {
     this.#publish(offer.memoryBytes, devices);
-    this.#cardPage.writeHeader(placement, digests, Date.now());
+    this.#cardPage.writeHeader(placement, digests, Date.now(), this.#serialRequest);
     this.#context.registers.write("boot", BOOT_SIGNAL);
+    this.listen();
   }
 
-  /** Publishes devices, and takes over the card OS that runs. If it throws, call `unplug` and `release`. */
+  /** Publishes devices, and takes over the card OS that runs; `listen` when it has said so. If it throws, call `unplug` and `release`. */
   adopt(offer: BootstrapOffer, devices: Devices): void {
     this.#publish(offer.memoryBytes, devices);
-    this.#cardPage.writeClock(Date.now());
+    this.#cardPage.writeAdoption(Date.now(), this.#serialRequest);
     this.#context.registers.write("boot", ADOPT_SIGNAL);
   }
 
@@ -187,6 +192,29 @@ export class Boot {
     this.#cardPage.requestShutdown(++this.#shutdownRequest);
   }
 
+  /** From now on serial output is taken: it is known what boot that is. */
+  listen(): void {
+    const { serial: sink, hostPage: page } = this.#context;
+    if (sink === undefined) return;
+    const ask = (request: number) => this.#cardPage.requestSerial(request);
+    this.#serial = new SerialStream({ page, sink, ask });
+    this.#serial.heard();
+  }
+
+  /** The card wrote the header of the host page. */
+  heard(): void {
+    this.#serial?.heard();
+  }
+
+  /** Resolves when a card OS that has stopped has nothing more to say. */
+  async saidAll(): Promise<void> {
+    await this.#serial?.drained();
+  }
+
+  get #serialRequest(): number {
+    return this.#context.serial === undefined ? 0 : SerialStream.FIRST;
+  }
+
   deviceConfigWrite(slot: number, width: Width, offset: number, value: number): void {
     this.#slots[slot]?.configWritten(offset, width, value);
   }
@@ -200,6 +228,7 @@ export class Boot {
   /** Unmaps what the card may write. After `unplug`, and only when the card was reset or is gone. */
   release(): void {
     for (const slot of this.#slots) slot?.release();
+    this.#serial?.[Symbol.dispose]();
   }
 
   async #unplug(): Promise<void> {

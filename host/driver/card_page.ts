@@ -58,8 +58,13 @@ export class CardPage {
     this.#registers.requester.openWrite(spans).fill(0);
   }
 
-  /** Says what to boot; the magic goes last. `now` is milliseconds since 1970. */
-  writeHeader(placement: Placement, digests: Uint8Array, now: number): void {
+  /** Says what to boot; the magic goes last. `now` is milliseconds since 1970, `serialRequest` 0 or the first one. */
+  writeHeader(
+    placement: Placement,
+    digests: Uint8Array,
+    now: number,
+    serialRequest: number,
+  ): void {
     const { kernel, cmdline, initrd } = placement;
     const header = new Uint8Array(DIGESTS_OFFSET + digests.length);
     CARD_HEADER.write(viewOf(header), {
@@ -75,19 +80,27 @@ export class CardPage {
       shutdown_request: 0,
       time_seconds: BigInt(Math.floor(now / 1000)),
       time_nanoseconds: Math.floor((now % 1000) * 1e6),
-      reserved: 0,
+      serial_request: serialRequest,
     });
     header.set(digests, DIGESTS_OFFSET);
     this.#writeKeyLast(this.#address, header, 4);
   }
 
-  /** What the clock shows at an adoption; the rest of the header stays as it is. `now` is milliseconds since 1970. */
-  writeClock(now: number): void {
-    const { time_seconds, time_nanoseconds } = CARD_HEADER.at;
-    const place = this.#open(time_seconds, time_nanoseconds + 4 - time_seconds);
+  /** What is said at an adoption; the rest of the header stays as it is. Arguments as of `writeHeader`. */
+  writeAdoption(now: number, serialRequest: number): void {
+    const { time_seconds, serial_request } = CARD_HEADER.at;
+    const place = this.#open(time_seconds, serial_request + 4 - time_seconds);
     const view = viewOf(place);
     le64.set(view, 0, BigInt(Math.floor(now / 1000)));
     le32.set(view, 8, Math.floor((now % 1000) * 1e6));
+    le32.set(view, 12, serialRequest);
+  }
+
+  /** The piece of serial output before is taken: the next one may come. */
+  requestSerial(request: number): void {
+    const place = this.#open(CARD_HEADER.at.serial_request, 4);
+    le32.set(viewOf(place), 0, request);
+    this.#registers.ring(DOORBELL.card, 0);
   }
 
   /** Asks the card OS to shut down; `request` differs from the last one. */

@@ -383,7 +383,8 @@ export class HostDriver implements AsyncDisposable {
     if (this.#reports.page.cardState === "stopped") {
       // While it had no host. Who reads of it later wants to know why.
       this.#ended(this.#reports.page.shutdownReason, this.#reports.page.text);
-      await this.#watch.taken;
+      boot.listen();
+      await Promise.all([this.#watch.taken, boot.saidAll()]);
     }
     await boot.unplug();
     return false;
@@ -410,13 +411,14 @@ export class HostDriver implements AsyncDisposable {
   }
 
   #newBoot({ registers, windows }: Probed, cardPage: number): Boot {
-    const { requester, rootPort } = this.#options;
+    const { requester, rootPort, serial } = this.#options;
     return new Boot({
       requester,
       rootPort,
       registers,
       windows,
       hostPage: this.#reports.page,
+      serial,
       onStarted: (slot, device) => this.#news.started(slot, device),
       onFault: (fault) => this.#news.faulted(fault),
     }, cardPage);
@@ -458,6 +460,7 @@ export class HostDriver implements AsyncDisposable {
     try {
       await this.#boot?.unplug();
       await this.#watch.taken;
+      if (this.#stopped) await this.#boot?.saidAll();
       await this.#resetCard(this.#probed!, this.#closed.signal);
       await this.#dropBoot();
       this.#resetting = false;
@@ -485,10 +488,13 @@ export class HostDriver implements AsyncDisposable {
   /** MSI vector 0: the card wrote the header of the host page. */
   #cardReported(): void {
     this.#reports.reported();
+    // What it said last comes before its end.
+    this.#boot?.heard();
     switch (this.#reports.page.cardState) {
       case "online":
         if (this.#adopting) this.#watch.begin();
         this.#life.advance(this.#adopting ? "adopted" : "came_online");
+        if (this.#adopting) this.#boot?.listen();
         this.#adopting = false;
         break;
       case "refused":

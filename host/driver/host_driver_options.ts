@@ -8,6 +8,7 @@ import type { Devices } from "./boot.ts";
 import type { CardPatienceOptions } from "./card_patience.ts";
 import type { CardEvent } from "./events.ts";
 import type { RootPort } from "./root_port.ts";
+import type { SerialSink } from "./serial_stream.ts";
 
 export interface HostDriverOptions extends CardPatienceOptions {
   readonly requester: Requester;
@@ -17,6 +18,8 @@ export interface HostDriverOptions extends CardPatienceOptions {
   readonly devices: Devices;
   /** Called synchronously, also while frames are applied: must not throw. */
   readonly onEvent?: (event: CardEvent) => void;
+  /** Takes what the card OS writes on its first serial port; without it the card keeps that to itself. */
+  readonly serial?: SerialSink | undefined;
 }
 
 export interface CancelOptions {

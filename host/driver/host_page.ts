@@ -68,6 +68,27 @@ export class HostPage implements Disposable {
     return new TextDecoder().decode(bytes).replaceAll(/\p{Cc}/gu, "\u{fffd}");
   }
 
+  /** The request that the piece of serial output answers. */
+  get serialPiece(): number {
+    return le32.get(this.#view, HOST_HEADER.at.serial_piece);
+  }
+
+  /** Bytes that the card had no room to keep before the piece. */
+  get serialLost(): number {
+    return le32.get(this.#view, HOST_HEADER.at.serial_lost);
+  }
+
+  /** Bytes that the card has behind the piece. */
+  get serialWaiting(): number {
+    return le32.get(this.#view, HOST_HEADER.at.serial_waiting);
+  }
+
+  /** The piece itself, at most SERIAL_SIZE bytes; a copy. */
+  get serial(): Uint8Array {
+    const length = Math.min(le32.get(this.#view, HOST_HEADER.at.serial_length), page.SERIAL_SIZE);
+    return this.#region.bytes.slice(page.SERIAL_OFFSET, page.SERIAL_OFFSET + length);
+  }
+
   /** Device status byte as the driver last wrote it. */
   status(slot: number): number {
     return le32.get(this.#view, slotOffset(slot) + HOST_SLOT.at.status);

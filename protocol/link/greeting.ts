@@ -12,7 +12,7 @@ import { le16, le32, le64, u8 } from "../scalar.ts";
 import { checkPeerLimits, type LinkLimits } from "./limits.ts";
 
 /** A change of the major number breaks; a minor number only adds, and the smaller of both holds. */
-export const VERSION = { major: 1, minor: 2 } as const;
+export const VERSION = { major: 1, minor: 3 } as const;
 export const IDENTITY_BYTES = 16;
 /** "KNIGHTSB" as the bytes lie on the wire. */
 const MAGIC = 0x4253_5448_4749_4e4bn;

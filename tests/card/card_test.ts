@@ -187,7 +187,7 @@ function header(kernel: Uint8Array): Uint8Array {
     shutdown_request: 0,
     time_seconds: 0n,
     time_nanoseconds: 0,
-    reserved: 0,
+    serial_request: 0,
   });
   [kernel, new Uint8Array(0)].forEach((part, i) => {
     bytes.set(createHash("sha256").update(part).digest(), page.DIGESTS_OFFSET + 32 * i);

@@ -422,15 +422,15 @@ Deno.test("the kernel log is read as it was when its length was, also of an OS t
   assertThrows(() => read(1), UnsupportedRequest);
   rig.download();
   rig.bootSignal();
-  rig.machine.log = "Linux version\n";
+  rig.machine.say("Linux version\n");
   assertThrows(() => read(1), UnsupportedRequest);
   assertEquals(host.readRegister("log_length"), 14);
-  rig.machine.log = "Kernel panic\n";
+  rig.machine.say("Kernel panic\n");
   assertEquals(read(14), "Linux version\n");
   assertThrows(() => read(15), UnsupportedRequest);
   assertThrows(() => host.endpoint.memoryWrite(at, Uint8Array.of(0)), UnsupportedRequest);
   rig.machine.events!.stopped("crashed", "");
-  assertEquals([host.readRegister("log_length"), read(13)], [13, "Kernel panic\n"]);
+  assertEquals([host.readRegister("log_length"), read(27)], [27, "Linux version\nKernel panic\n"]);
   await rig.reset();
   assertEquals(host.readRegister("log_length"), 0);
   assertThrows(() => read(1), UnsupportedRequest);

@@ -291,7 +291,7 @@ Deno.test("written() drops code compiled from the bytes before", async () => {
   assertEquals(result(machine, 0), 2);
 });
 
-Deno.test("serialLog has what went out of the first serial port, and onSerial() each byte", async () => {
+Deno.test("onSerial() hears each byte that goes out of the first serial port", async () => {
   await using machine = await v86Machine({ memoryBytes });
   const text = "early log\n";
   const kernel = asm.tinyKernel(
@@ -307,7 +307,6 @@ Deno.test("serialLog has what went out of the first serial port, and onSerial() 
     })
   );
   assertEquals(heard, text);
-  assertEquals(new TextDecoder().decode(machine.serialLog), text);
 });
 
 Deno.test("the keyboard controller translates scancodes, as a BIOS would have left it", async () => {

@@ -23,12 +23,13 @@ Deno.test("CardPage.writeHeader() writes the boot header, its magic last, then t
     },
     digests,
     1_700_000_000_250,
+    1,
   );
   await card.settle();
   assertEquals(
     hex(card.page.slice(0, 64)),
     "00eeffc0 01001f00 00000001 00000000 34120000 0c000000 00200001 00000000 " +
-      "0000f007 00000000 78560000 00000000 00f15365 00000000 80b2e60e 00000000",
+      "0000f007 00000000 78560000 00000000 00f15365 00000000 80b2e60e 01000000",
   );
   assertEquals(card.page.slice(64, 128), new Uint8Array(64));
   assertEquals(card.page.slice(128, 224), digests);
@@ -89,6 +90,28 @@ Deno.test("CardPage.writeResetDone() makes queues new and the device whole, befo
   assertEquals(hex(card.page.slice(0x1000 + 352, 0x1000 + 356)), "ffff0000");
   assertEquals(card.writes.at(-2)!.bytes, Uint8Array.of(5, 0, 0, 0));
   assertEquals(card.doorbells, [[1, 0xffff]]);
+});
+
+Deno.test("CardPage.writeAdoption() writes the clock and the first request for serial output, nothing else", async () => {
+  const { card, page } = await makePage();
+  card.page.fill(0xff, 0, 128);
+  page.writeAdoption(1_700_000_000_250, 1);
+  await card.settle();
+  assertEquals(
+    hex(card.page.slice(44, 68)),
+    "ffffffff 00f15365 00000000 80b2e60e 01000000 ffffffff",
+  );
+  assertEquals(card.doorbells, []);
+});
+
+Deno.test("CardPage.requestSerial() writes its field, then rings the card", async () => {
+  const { card, page } = await makePage();
+  page.requestSerial(0x0403_0201);
+  await card.settle();
+  assertEquals(hex(card.page.slice(56, 68)), "00000000 01020304 00000000");
+  assertEquals(card.doorbells, [[0, 0]]);
+  const [field, bell] = card.writes.slice(-2);
+  assertEquals([field!.bytes, bell!.bytes], [Uint8Array.of(1, 2, 3, 4), new Uint8Array(4)]);
 });
 
 Deno.test("CardPage.writeNeedsReset() and requestShutdown() write their field and ring", async () => {

@@ -64,7 +64,7 @@ Deno.test("decodeGreeting() names both versions when they differ", () => {
   assertThrows(
     () => decodeGreeting(bytes),
     ProtocolError,
-    "it speaks version 7.3, wanted 1.2",
+    "it speaks version 7.3, wanted 1.3",
   );
 });
 

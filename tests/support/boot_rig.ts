@@ -101,7 +101,7 @@ export class BootRig implements AsyncDisposable {
       shutdown_request: 0,
       time_seconds: 0n,
       time_nanoseconds: 0,
-      reserved: 0,
+      serial_request: 0,
     });
     images.forEach((image, i) => {
       if (image.length === 0) return;

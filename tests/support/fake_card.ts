@@ -55,6 +55,8 @@ export class FakeCard {
   onDoorbell: (number: number, value: number) => void = () => {};
   /** It answers nothing that it is asked. */
   mute = false;
+  /** What the header of its host page says of serial output. */
+  serial = { serial_piece: 0, serial_length: 0, serial_lost: 0, serial_waiting: 0 };
   /** Back-pressure of the link, by hand. */
   writable = true;
   readonly requester: Requester;
@@ -145,6 +147,7 @@ export class FakeCard {
       shutdown_reason: SHUTDOWN_REASON[reason],
       heartbeat: 1,
       text_length: bytes.length,
+      ...this.serial,
     });
     if (bytes.length > 0) this.write(this.hostPage + page.TEXT_OFFSET, bytes);
     this.write(this.hostPage, header);

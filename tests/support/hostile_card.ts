@@ -179,6 +179,10 @@ export class HostileCard implements AsyncDisposable {
       shutdown_reason: 0,
       heartbeat: 0,
       text_length: 0,
+      serial_piece: 0,
+      serial_length: 0,
+      serial_lost: 0,
+      serial_waiting: 0,
       ...values,
     });
     this.write(this.hostPage, bytes);

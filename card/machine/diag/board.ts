@@ -13,6 +13,8 @@ import { PciBus } from "./pci_bus.ts";
 
 /** Where the OS says how far it got: 16 bits, two characters, low byte first. */
 export const POST_PORT = 0x280;
+/** Data register of the first serial port: a byte written there is sent at once. */
+export const SERIAL_PORT = 0x3f8;
 
 export class Board {
   readonly memory: Uint8Array<ArrayBuffer>;
@@ -45,7 +47,7 @@ export class Board {
     this.#bus.unplug(device);
   }
 
-  /** Power on: `events` hears of POST codes and of the stop from now on. */
+  /** Power on: `events` hears of POST codes, serial output and the stop from now on. */
   start(events: MachineEvents): void {
     this.#events = events;
   }
@@ -61,6 +63,7 @@ export class Board {
   out(port: number, width: 1 | 2 | 4, value: number): void {
     if (this.#stopped) return;
     if (port === POST_PORT) this.#events?.postCode(value & (width === 1 ? 0xff : 0xffff));
+    else if (port === SERIAL_PORT) this.#events?.onSerial?.(value & 0xff);
     else this.#bus.write(port, width, value);
   }
 

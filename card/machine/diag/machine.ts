@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { decodeDiagImage, page } from "../../../protocol/mod.ts";
+import { decodeDiagImage } from "../../../protocol/mod.ts";
 import {
   type BootImage,
   BootRefused,
@@ -56,12 +56,6 @@ export class DiagMachine implements Machine {
   get os(): DiagOs {
     if (!this.#os) throw new TypeError("Cannot use the diagnostic OS: it was not booted");
     return this.#os;
-  }
-
-  /** What the OS has logged. */
-  get serialLog(): Uint8Array {
-    const lines = this.#os?.log.map((line) => line + "\n").join("") ?? "";
-    return new TextEncoder().encode(lines).slice(-page.LOG_SIZE);
   }
 
   plug(device: PciFunction): InterruptLine {

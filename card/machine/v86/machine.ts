@@ -21,7 +21,6 @@ import { V86Memory } from "./memory.ts";
 import { V86PciBus } from "./pci_bus.ts";
 import { ReactorPing } from "./reactor_ping.ts";
 import { Scheduler } from "./scheduler.ts";
-import { SerialLog } from "./serial_log.ts";
 
 const MIB = 0x10_0000;
 /** Smallest memory with anything above the first MiB, and the largest the emulator maps. */
@@ -52,7 +51,6 @@ class V86Machine implements Machine {
   readonly #bus: V86PciBus;
   readonly #lifecycle: Lifecycle;
   readonly #scheduler: Scheduler;
-  readonly #log = new SerialLog();
   #events: MachineEvents | undefined;
 
   constructor(fresh: NewEmulator, ping: ReactorPing) {
@@ -71,19 +69,12 @@ class V86Machine implements Machine {
       stopped: () => this.#stopped(),
       failed: (error) => this.#failed(error),
     });
-    emulator.add_listener("serial0-output-byte", (byte) => {
-      this.#log.add(byte);
-      this.#events?.onSerial?.(byte);
-    });
+    emulator.add_listener("serial0-output-byte", (byte) => this.#events?.onSerial?.(byte));
   }
 
   /** Half-way up: a kernel runs from the lower half, and finds its download and initrd in the upper. */
   get loadAddress(): number {
     return this.memory.size / 2;
-  }
-
-  get serialLog(): Uint8Array {
-    return this.#log.bytes();
   }
 
   plug(device: PciFunction): InterruptLine {

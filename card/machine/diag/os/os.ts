@@ -14,7 +14,7 @@ import {
   virtioNet,
   virtioPci,
 } from "../../../../protocol/mod.ts";
-import { type Board, POST_PORT } from "../board.ts";
+import { type Board, POST_PORT, SERIAL_PORT } from "../board.ts";
 import { BlockDriver } from "./block.ts";
 import { ConsoleDriver } from "./console.ts";
 import type { ConsolePort } from "./console_port.ts";
@@ -46,7 +46,7 @@ export class DiagOs {
   readonly transports: VirtioTransport[] = [];
   readonly disks: Disk[] = [];
   readonly interfaces: NetInterface[] = [];
-  /** What went wrong with a device, a line each. */
+  /** What went wrong with a device, a line each; said on the serial port too. */
   readonly log: string[] = [];
   /** Resolves when all drivers are bound. Rejects if the OS stops before. */
   readonly ready: Promise<void>;
@@ -62,7 +62,7 @@ export class DiagOs {
     this.cmdline = cmdline;
     this.ready = this.#boot();
     this.ready.catch((error) => {
-      if (!this.signal.aborted) board.stop("crashed", String(error));
+      if (!this.signal.aborted) this.#crash(error);
     });
   }
 
@@ -91,7 +91,7 @@ export class DiagOs {
       .catch((error) => {
         // A device that broke takes its users with it, not the system.
         if (this.signal.aborted || error instanceof DeviceError) return;
-        this.board.stop("crashed", String(error));
+        this.#crash(error);
       })
       .finally(() => this.#tasks.delete(running));
     this.#tasks.add(running);
@@ -147,7 +147,7 @@ export class DiagOs {
         await this.#bind(transport);
       } catch (error) {
         if (!(error instanceof DeviceError)) throw error;
-        this.log.push(error.message);
+        this.#log(error.message);
       }
     }
     await this.#configureNetwork();
@@ -191,10 +191,22 @@ export class DiagOs {
     if (!setting || !net) return;
     // Without an address everything else still works, so nobody waits for a DHCP server.
     const configured = net.configure(setting, this.signal).catch((error) => {
-      this.log.push(`${net.name}: ${error.message}`);
+      this.#log(`${net.name}: ${error.message}`);
     });
     if (setting === "dhcp") this.run(() => configured);
     else await configured;
+  }
+
+  #crash(error: unknown): void {
+    this.#log(`crashed: ${error}`);
+    this.board.stop("crashed", String(error));
+  }
+
+  #log(line: string): void {
+    this.log.push(line);
+    for (const byte of new TextEncoder().encode(`${line}\r\n`)) {
+      this.board.out(SERIAL_PORT, 1, byte);
+    }
   }
 
   #post(code: string): void {

@@ -1,0 +1,94 @@
+/**
+ * Serial output on its way to the host: a piece at a time into the host page, each when the host has asked for it.
+ *
+ *     card OS ── port ── SerialLog ── piece n ──> host page       header, MSI 0
+ *                                  <── request n + 1 ── card page, doorbell 0     "n is taken; the next, please"
+ *
+ * The host so says how fast it takes them. The card OS waits for nobody: what is not asked for in time is overwritten, and
+ * the next piece says how many bytes are missing before it.
+ *
+ * - **Invariant:** one piece at most is under way. A piece that no host has taken goes to the next host, once.
+ *
+ * @module
+ */
+import { page, viewOf } from "../../protocol/mod.ts";
+import type { HostPage } from "../driver/host_page.ts";
+import type { SerialLog } from "./serial_log.ts";
+
+const { CARD_HEADER, SERIAL_SIZE } = page;
+const MAX_LE32 = 0xffff_ffff;
+
+export interface SerialFeedOptions {
+  readonly log: SerialLog;
+  /** The live one: where the host asks. */
+  readonly cardPage: Uint8Array;
+  readonly hostPage: HostPage;
+}
+
+export class SerialFeed {
+  readonly #options: SerialFeedOptions;
+  /** What the host asked for last, and the request that was answered last; 0 for none. */
+  #request = 0;
+  #answered = 0;
+  /** Bytes that hosts have taken, or lost, and the end of the piece that is under way. */
+  #taken = 0;
+  #sent = 0;
+  #offering = false;
+
+  constructor(options: SerialFeedOptions) {
+    this.#options = options;
+  }
+
+  /** From within the CPU: many bytes make one piece. */
+  add(byte: number): void {
+    this.#options.log.add(byte);
+    if (this.#offering || !this.#wanted) return;
+    this.#offering = true;
+    queueMicrotask(() => {
+      this.#offering = false;
+      this.#offer();
+    });
+  }
+
+  /** The host may have asked for a piece. */
+  asked(): void {
+    const { cardPage } = this.#options;
+    const { serial_request } = CARD_HEADER.read(viewOf(cardPage));
+    if (serial_request === this.#request) return;
+    this.#request = serial_request;
+    this.#taken = this.#sent;
+    this.#offer();
+  }
+
+  /** The host is gone, and has not taken what it has not said it took. */
+  park(): void {
+    this.#sent = this.#taken;
+    this.#request = this.#answered = 0;
+    this.#options.hostPage.setSerial({ piece: 0, lost: 0, waiting: 0 });
+  }
+
+  /** The card OS has stopped: the host page is to say how much is still to come, at its next publish. */
+  ended(): void {
+    const { log, hostPage } = this.#options;
+    this.#offer();
+    hostPage.setHeader({ serial_waiting: log.written - this.#sent });
+  }
+
+  get #wanted(): boolean {
+    return this.#request !== this.#answered && this.#request !== 0;
+  }
+
+  #offer(): void {
+    const { log, hostPage } = this.#options;
+    if (!this.#wanted || log.written === this.#taken) return;
+    const from = Math.max(this.#taken, log.kept);
+    this.#sent = Math.min(from + SERIAL_SIZE, log.written);
+    this.#answered = this.#request;
+    hostPage.setSerial({
+      piece: this.#request,
+      lost: Math.min(from - this.#taken, MAX_LE32),
+      waiting: log.written - this.#sent,
+    }, log.slice(from, this.#sent));
+    hostPage.publish();
+  }
+}
