@@ -7,6 +7,9 @@
  * The host so says how fast it takes them. The card OS waits for nobody: what is not asked for in time is overwritten, and
  * the next piece says how many bytes are missing before it.
  *
+ * A piece is whole lines, so that none is divided between two hosts; but for a line that is longer than a piece, was not
+ * ended for a second, or was the card OS's last.
+ *
  * - **Invariant:** one piece at most is under way. A piece that no host has taken goes to the next host, once.
  *
  * @module
@@ -17,6 +20,9 @@ import type { SerialLog } from "./serial_log.ts";
 
 const { CARD_HEADER, SERIAL_SIZE } = page;
 const MAX_LE32 = 0xffff_ffff;
+const NEWLINE = 10;
+/** A line that is not ended is waited for so long, ms. */
+const LINE_PATIENCE = 1000;
 
 export interface SerialFeedOptions {
   readonly log: SerialLog;
@@ -34,6 +40,9 @@ export class SerialFeed {
   #taken = 0;
   #sent = 0;
   #offering = false;
+  /** Runs while all there is to say is a line that is not ended. */
+  #unfinished: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
 
   constructor(options: SerialFeedOptions) {
     this.#options = options;
@@ -62,6 +71,7 @@ export class SerialFeed {
 
   /** The host is gone, and has not taken what it has not said it took. */
   park(): void {
+    this.#stopTimer();
     this.#sent = this.#taken;
     this.#request = this.#answered = 0;
     this.#options.hostPage.setSerial({ piece: 0, lost: 0, waiting: 0 });
@@ -70,6 +80,7 @@ export class SerialFeed {
   /** The card OS has stopped: the host page is to say how much is still to come, at its next publish. */
   ended(): void {
     const { log, hostPage } = this.#options;
+    this.#ended = true;
     this.#offer();
     hostPage.setHeader({ serial_waiting: log.written - this.#sent });
   }
@@ -78,17 +89,30 @@ export class SerialFeed {
     return this.#request !== this.#answered && this.#request !== 0;
   }
 
-  #offer(): void {
+  #offer(late = false): void {
     const { log, hostPage } = this.#options;
     if (!this.#wanted || log.written === this.#taken) return;
     const from = Math.max(this.#taken, log.kept);
-    this.#sent = Math.min(from + SERIAL_SIZE, log.written);
+    const bytes = log.slice(from, Math.min(from + SERIAL_SIZE, log.written));
+    const lines = bytes.lastIndexOf(NEWLINE) + 1;
+    if (lines === 0 && bytes.length < SERIAL_SIZE && !late && !this.#ended) {
+      this.#unfinished ??= setTimeout(() => this.#offer(true), LINE_PATIENCE);
+      return;
+    }
+    this.#stopTimer();
+    const piece = lines > 0 ? bytes.subarray(0, lines) : bytes;
+    this.#sent = from + piece.length;
     this.#answered = this.#request;
     hostPage.setSerial({
       piece: this.#request,
       lost: Math.min(from - this.#taken, MAX_LE32),
       waiting: log.written - this.#sent,
-    }, log.slice(from, this.#sent));
+    }, piece);
     hostPage.publish();
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#unfinished);
+    this.#unfinished = undefined;
   }
 }

@@ -2,67 +2,56 @@
  * What a card's first serial port says, among what its console shows: as on a machine with one terminal, on which the
  * kernel writes too, but line by line.
  *
- * - A serial line is shown when it is whole, in one piece; one that is not ended within a second, or is longer than
- *   1 KiB, counts as a line.
- * - It goes between two lines of the console. Where the console stands within a line, it waits for the end of that; on a
- *   console that is quiet, at a prompt or while somebody thinks, or after a second, the line is broken for it. What was
- *   typed is the card's, and stays.
+ * A serial line goes between two lines of the console. Where the console stands within a line, it waits for the end of
+ * that; on a console that is quiet, at a prompt or while somebody thinks, or after a second, the line is broken for it.
+ * What was typed is the card's, and stays.
  *
- * Each byte is shown once, whoever wrote it; but for the ends of lines, which are a terminal's here, and their marks where
+ * Each byte is shown once, whoever wrote it; but for the ends of lines, which are a terminal's here, and the marks where
  * bytes are missing.
  *
- * - **Invariant:** no more is held than one unfinished line and what `add` was given since it last resolved.
+ * - **Invariant:** no more is held than what `add` was given since it last resolved.
  *
  * @module
  */
 const NEWLINE = 10;
 const RETURN = 13;
 const CRLF = [RETURN, NEWLINE];
-/** Bytes. */
-const LINE_MAX = 1024;
-/** An unfinished line is waited for so long, ms. */
-const LINE_PATIENCE = 1000;
 /** A console that wrote nothing for this time stands still, ms. */
 const QUIET = 100;
 /** A console that writes is waited for so long, ms. */
-const GAP_PATIENCE = 1000;
+const PATIENCE = 1000;
 
 export class SerialLines implements Disposable {
   readonly #show: (bytes: Uint8Array) => void | Promise<void>;
-  readonly #line = new Uint8Array(LINE_MAX);
-  #length = 0;
-  /** The beginning of that line was shown as a line. */
+  /** The serial port stands within a line, of which the beginning was shown as one. */
   #cut = false;
-  #lineTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Where the console stands. */
+  /** The console stands within a line. */
   #midLine = false;
   #lastOutput = -Infinity;
-  /** Whole lines that wait for the end of a line. */
+  /** Lines that wait for the end of a line. */
   #waiting: number[] = [];
   #shown: PromiseWithResolvers<void> | undefined;
-  #gapTimer: ReturnType<typeof setTimeout> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `show` is given whole lines; it copies them. */
   constructor(show: (bytes: Uint8Array) => void | Promise<void>) {
     this.#show = show;
   }
 
-  /** Serial output, before which `lost` bytes are missing; copied. Resolves when it is shown, and there is room for more. */
+  /**
+   * Serial output, before which `lost` bytes are missing; a line that is not ended here is shown as one. Copied. Resolves
+   * when it is shown, and there is room for more.
+   */
   add(bytes: Uint8Array, lost: number): void | Promise<void> {
-    const lines: number[] = [];
-    if (lost > 0) {
-      this.#endLine(lines);
-      const mark = `[knightsbridge: ${lost} bytes of the serial port lost]`;
-      lines.push(...new TextEncoder().encode(mark), ...CRLF);
-    }
-    for (const byte of bytes) {
-      if (byte === NEWLINE) this.#newline(lines);
-      else this.#line[this.#length++] = byte;
-      if (this.#length === LINE_MAX) this.#endLine(lines);
-    }
-    clearTimeout(this.#lineTimer);
-    if (this.#length > 0) {
-      this.#lineTimer = setTimeout(() => this.#lineIsLate(), LINE_PATIENCE);
+    const lines = lost > 0 ? [...encode(lostMark(lost)), ...CRLF] : [];
+    for (let at = 0; at < bytes.length;) {
+      const newline = bytes.indexOf(NEWLINE, at);
+      const end = newline < 0 ? bytes.length : newline;
+      const line = bytes.subarray(at, bytes[end - 1] === RETURN ? Math.max(at, end - 1) : end);
+      // The end of a line that was cut is no empty line.
+      if (line.length > 0 || !this.#cut) lines.push(...line, ...CRLF);
+      this.#cut = newline < 0;
+      at = end + 1;
     }
     return this.#put(lines);
   }
@@ -84,42 +73,18 @@ export class SerialLines implements Disposable {
     return merged;
   }
 
-  /** Shows what waits, and a line that is not ended, now. */
+  /** Shows what waits now. */
   flush(): void {
-    const lines: number[] = [];
-    this.#endLine(lines);
-    this.#waiting.push(...lines);
-    this.#showWaiting();
+    const shown = this.#shown;
+    const lines = this.#takeWaiting();
+    shown?.resolve(lines.length > 0 ? this.#show(this.#broken(lines)) : undefined);
   }
 
   /** Shows nothing more. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#lineTimer);
     const shown = this.#shown;
     this.#takeWaiting();
     shown?.resolve();
-  }
-
-  /** Of a line that was cut the end may be nothing, and is no empty line. */
-  #newline(lines: number[]): void {
-    if (this.#line[this.#length - 1] === RETURN) this.#length--;
-    if (this.#length > 0) this.#endLine(lines);
-    else if (!this.#cut) lines.push(...CRLF);
-    this.#cut = false;
-  }
-
-  #endLine(lines: number[]): void {
-    clearTimeout(this.#lineTimer);
-    if (this.#length === 0) return;
-    lines.push(...this.#line.subarray(0, this.#length), ...CRLF);
-    this.#length = 0;
-    this.#cut = true;
-  }
-
-  #lineIsLate(): void {
-    const lines: number[] = [];
-    this.#endLine(lines);
-    void this.#put(lines);
   }
 
   #put(lines: number[]): void | Promise<void> {
@@ -127,7 +92,7 @@ export class SerialLines implements Disposable {
     if (this.#waiting.length === 0 && this.#mayBreakIn) return this.#show(this.#broken(lines));
     this.#waiting.push(...lines);
     this.#shown ??= Promise.withResolvers();
-    if (this.#gapTimer === undefined) this.#awaitGap(performance.now() + GAP_PATIENCE);
+    if (this.#timer === undefined) this.#awaitGap(performance.now() + PATIENCE);
     return this.#shown.promise;
   }
 
@@ -136,17 +101,10 @@ export class SerialLines implements Disposable {
   }
 
   #awaitGap(until: number): void {
-    this.#gapTimer = setTimeout(() => {
-      if (this.#mayBreakIn || performance.now() >= until) this.#showWaiting();
+    this.#timer = setTimeout(() => {
+      if (this.#mayBreakIn || performance.now() >= until) this.flush();
       else this.#awaitGap(until);
     }, QUIET);
-  }
-
-  #showWaiting(): void {
-    const shown = this.#shown;
-    const lines = this.#takeWaiting();
-    const done = lines.length > 0 ? this.#show(this.#broken(lines)) : undefined;
-    shown?.resolve(done);
   }
 
   /** `lines` from the start of a line on. */
@@ -160,9 +118,13 @@ export class SerialLines implements Disposable {
   #takeWaiting(): number[] {
     const lines = this.#waiting;
     this.#waiting = [];
-    clearTimeout(this.#gapTimer);
-    this.#gapTimer = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#shown = undefined;
     return lines;
   }
 }
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+const lostMark = (count: number): string =>
+  `[knightsbridge: ${count} bytes of the serial port lost]`;

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { MESSAGE, viewOf } from "../../protocol/mod.ts";
 import { BootRig, HOST_PAGE } from "../support/boot_rig.ts";
+import { fakeClock } from "../support/fake_clock.ts";
 
 const REQUEST = 60;
 const PIECE_AT = 2048;
@@ -76,21 +77,46 @@ Deno.test("the next piece goes when it is asked for, 2 KiB at most, and nothing 
   rig.machine.say("a".repeat(2048) + "b".repeat(10));
   await Promise.resolve();
   assertEquals(piece(rig), [1, "a".repeat(2048), 0, 10]);
-  rig.machine.say("c");
+  rig.machine.say("c\n");
   await Promise.resolve();
   rig.ring(0, 0);
   assertEquals(pieces(rig).length, 1, "not asked for");
   ask(rig, 2);
-  assertEquals(piece(rig), [2, "b".repeat(10) + "c", 0, 0]);
+  assertEquals(piece(rig), [2, "b".repeat(10) + "c\n", 0, 0]);
   // Nothing is there: the answer waits for the next byte.
   ask(rig, 3);
   assertEquals(pieces(rig).length, 2);
-  rig.machine.say("d");
+  rig.machine.say("d\n");
   await Promise.resolve();
-  assertEquals(piece(rig), [3, "d", 0, 0]);
+  assertEquals(piece(rig), [3, "d\n", 0, 0]);
   // A header of another kind does not carry it again.
   rig.machine.events!.stopped("halted", "");
-  assertEquals([pieces(rig).length, piece(rig)], [3, [3, "d", 0, 0]]);
+  assertEquals([pieces(rig).length, piece(rig)], [3, [3, "d\n", 0, 0]]);
+});
+
+Deno.test("a piece is whole lines, but for one that is not ended for a second or longer than a piece", async () => {
+  using clock = fakeClock();
+  await using rig = await online();
+  rig.machine.say("login");
+  await clock.tick(999);
+  assertEquals(pieces(rig).length, 0);
+  rig.machine.say(": ");
+  await clock.tick(1);
+  assertEquals(piece(rig), [1, "login: ", 0, 0]);
+  rig.machine.say("one\ntwo\nthr");
+  ask(rig, 2);
+  assertEquals(piece(rig), [2, "one\ntwo\n", 0, 3]);
+  ask(rig, 3);
+  rig.machine.say("ee\nfo");
+  await Promise.resolve();
+  assertEquals(piece(rig), [3, "three\n", 0, 2]);
+  rig.machine.say("u".repeat(3000));
+  ask(rig, 4);
+  assertEquals(piece(rig), [4, "fo" + "u".repeat(2046), 0, 954]);
+  // Its last words come however they end.
+  ask(rig, 5);
+  rig.machine.events!.stopped("crashed", "");
+  assertEquals(piece(rig), [5, "u".repeat(954), 0, 0]);
 });
 
 Deno.test("a host that asks for none gets none, and the kernel log is there all the same", async () => {
@@ -178,6 +204,8 @@ Deno.test("the next host gets what the one before has not taken, once, and what 
 Deno.test("a reset ends what a machine had to say, and the next one begins at its first byte", async () => {
   await using rig = await online();
   rig.machine.say("x".repeat(3000));
+  await Promise.resolve();
+  ask(rig, 2);
   const old = rig.machine;
   await rig.reset();
   old.say("late\n");

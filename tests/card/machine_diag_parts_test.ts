@@ -206,10 +206,9 @@ Deno.test("a device that refuses our features is left alone, and the OS goes on"
   await using rig = new DiagRig([new LoopbackDisk(8), new LoopbackDisk(16)], 0n).boot();
   await rig.machine.os.ready;
   assertEquals(rig.machine.os.disks, []);
-  assertEquals(rig.machine.os.log, [
-    "Cannot drive slot 0: it refused our features",
-    "Cannot drive slot 1: it refused our features",
-  ]);
+  const refused = (slot: number) => `Cannot drive slot ${slot}: it refused our features`;
+  assertEquals(rig.machine.os.log, [refused(0), refused(1)]);
+  assertEquals(rig.serial, `${refused(0)}\r\n${refused(1)}\r\n`);
   assertEquals(rig.devices[0]!.fn.status, 0x83);
 });
 

@@ -9,6 +9,8 @@ export class DiagRig implements AsyncDisposable {
   readonly machine = new DiagMachine({ memoryBytes: 32 << 20 });
   readonly devices: LoopbackDevice[];
   readonly posts: string[] = [];
+  /** What the OS said on its first serial port. */
+  serial = "";
   readonly stopped: Promise<{ reason: string; detail: string }>;
   readonly #stopped = Promise.withResolvers<{ reason: string; detail: string }>();
 
@@ -24,6 +26,7 @@ export class DiagRig implements AsyncDisposable {
     const kernel = { address: machine.loadAddress, length: image.length };
     machine.boot({ kernel, initrd: undefined, cmdline }, {
       stopped: (reason, detail) => this.#stopped.resolve({ reason, detail }),
+      onSerial: (byte) => this.serial += String.fromCharCode(byte),
       postCode: (code) => this.posts.push(String.fromCharCode(code & 0xff, code >> 8)),
     });
     return this;

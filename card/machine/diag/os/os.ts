@@ -62,7 +62,7 @@ export class DiagOs {
     this.cmdline = cmdline;
     this.ready = this.#boot();
     this.ready.catch((error) => {
-      if (!this.signal.aborted) this.#crash(error);
+      if (!this.signal.aborted) board.stop("crashed", String(error));
     });
   }
 
@@ -91,7 +91,7 @@ export class DiagOs {
       .catch((error) => {
         // A device that broke takes its users with it, not the system.
         if (this.signal.aborted || error instanceof DeviceError) return;
-        this.#crash(error);
+        this.board.stop("crashed", String(error));
       })
       .finally(() => this.#tasks.delete(running));
     this.#tasks.add(running);
@@ -195,11 +195,6 @@ export class DiagOs {
     });
     if (setting === "dhcp") this.run(() => configured);
     else await configured;
-  }
-
-  #crash(error: unknown): void {
-    this.#log(`crashed: ${error}`);
-    this.board.stop("crashed", String(error));
   }
 
   #log(line: string): void {
