@@ -15,10 +15,9 @@ import type { HostPage } from "./host_page.ts";
 
 /** From one request to the next, ms. */
 const INTERVAL = 8;
-/** Of a card OS that has stopped the next piece is waited for so long, ms. */
+/** Of a card OS that has stopped the next piece is waited for so long, and all of them, ms. */
 const PATIENCE = 1000;
-/** Pieces that a card can have when its OS has stopped. */
-const LAST_PIECES = 34;
+const LAST_WORDS = 10_000;
 const MAX_LE32 = 0xffff_ffff;
 
 /** Takes serial output; `lost` bytes are missing before it. Resolves when there is room for more; must not throw. */
@@ -58,8 +57,8 @@ export class SerialStream implements Disposable {
   /** Resolves when the card, whose OS has stopped, has no more to say, or says nothing. */
   async drained(): Promise<void> {
     const { signal } = this.#over;
-    const last = this.#pieces + LAST_PIECES;
-    while (this.#expected && this.#pieces < last && !signal.aborted) {
+    const end = performance.now() + LAST_WORDS;
+    while (this.#expected && performance.now() < end && !signal.aborted) {
       const before = this.#pieces;
       const patience = new AbortController();
       await Promise.race([this.#taken.promise, pause(PATIENCE, patience.signal)]);
