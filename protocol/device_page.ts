@@ -109,8 +109,8 @@ export const HOST_HEADER = layout({
   serial_piece: le32,
   /** Bytes of the piece. */
   serial_length: le32,
-  /** Bytes between the piece before and this one that the card had no room to keep. */
-  serial_lost: le32,
+  /** Bytes that the card OS wrote before the piece, since its boot, modulo 2^32: what is missing shows here. */
+  serial_position: le32,
   /** Bytes that wait behind the piece, as of this write; all that are to come once the card OS has stopped. */
   serial_waiting: le32,
 });

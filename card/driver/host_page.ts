@@ -18,7 +18,7 @@ export type SlotValues = ReturnType<typeof HOST_SLOT.read>;
 /** What is said of a piece of serial output; see HOST_HEADER. */
 export interface SerialValues {
   readonly piece: number;
-  readonly lost: number;
+  readonly position: number;
   readonly waiting: number;
 }
 export type QueueValues = ReturnType<typeof HOST_QUEUE.read>;
@@ -74,13 +74,16 @@ export class HostPage {
   }
 
   /** A piece of serial output, at most SERIAL_SIZE bytes: it stays until the next one takes its place. */
-  setSerial({ piece, lost, waiting }: SerialValues, bytes: Uint8Array = new Uint8Array(0)): void {
+  setSerial(
+    { piece, position, waiting }: SerialValues,
+    bytes: Uint8Array = new Uint8Array(0),
+  ): void {
     this.#bytes.set(bytes, page.SERIAL_OFFSET);
     this.#serialChanged = bytes.length > 0;
     this.setHeader({
       serial_piece: piece,
       serial_length: bytes.length,
-      serial_lost: lost,
+      serial_position: position,
       serial_waiting: waiting,
     });
   }

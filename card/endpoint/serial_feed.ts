@@ -5,7 +5,7 @@
  *                                  <── request n + 1 ── card page, doorbell 0     "n is taken; the next, please"
  *
  * The host so says how fast it takes them. The card OS waits for nobody: what is not asked for in time is overwritten, and
- * the next piece says how many bytes are missing before it.
+ * the next piece begins behind what is missing.
  *
  * A piece is whole lines, so that none is divided between two hosts; but for a line that is longer than a piece, was not
  * ended for a second, or was the card OS's last.
@@ -19,7 +19,6 @@ import type { HostPage } from "../driver/host_page.ts";
 import type { SerialLog } from "./serial_log.ts";
 
 const { CARD_HEADER, SERIAL_SIZE } = page;
-const MAX_LE32 = 0xffff_ffff;
 const NEWLINE = 10;
 /** A line that is not ended is waited for so long, ms. */
 const LINE_PATIENCE = 1000;
@@ -74,7 +73,7 @@ export class SerialFeed {
     this.#stopTimer();
     this.#sent = this.#taken;
     this.#request = this.#answered = 0;
-    this.#options.hostPage.setSerial({ piece: 0, lost: 0, waiting: 0 });
+    this.#options.hostPage.setSerial({ piece: 0, position: 0, waiting: 0 });
   }
 
   /** The card OS has stopped: the host page is to say how much is still to come, at its next publish. */
@@ -105,7 +104,7 @@ export class SerialFeed {
     this.#answered = this.#request;
     hostPage.setSerial({
       piece: this.#request,
-      lost: Math.min(from - this.#taken, MAX_LE32),
+      position: from % 2 ** 32,
       waiting: log.written - this.#sent,
     }, piece);
     hostPage.publish();

@@ -53,7 +53,7 @@ export class ControlledHost implements HostControl, AsyncDisposable {
         ...card,
         suspended: card.suspended ?? this.#stores.get(card.name)?.saved.suspended,
         // What the kernel says is seen where the console is.
-        serial: card.console && ((bytes, lost) => card.console!.serial(bytes, lost)),
+        serial: card.console && ((piece) => card.console!.serial(piece)),
       })),
       onEvent: (event) => this.#happened(event),
     });

@@ -2,6 +2,7 @@
  * What a card's console shows, kept on disk: a file for each boot, every line with its time.
  *
  *     boot-7.log        boot 7, or the newer half of it
+ *     boot-7.serial     how many bytes of the card's serial port are in it
  *     boot-7.old.log    what came before, when boot 7 has shown more than half of what is kept of a boot
  *
  * Written asynchronously, one write at a time: a slow disk costs lines of the log, which says so, and nothing else. The
@@ -43,6 +44,8 @@ export class BootLog implements AsyncDisposable {
   #pending: (Uint8Array<ArrayBuffer> | number)[] = [];
   #pendingBytes = 0;
   #lost = 0;
+  /** To be written when nothing is pending. */
+  #mark: number | undefined;
   #file: Deno.FsFile | undefined;
   #fileBytes = 0;
   /** The boot whose file that is. */
@@ -72,6 +75,7 @@ export class BootLog implements AsyncDisposable {
     this.#push(this.#stamper.endLine());
     this.#pending.push(number);
     this.#boot = number;
+    this.#mark = undefined;
     this.#work();
   }
 
@@ -97,6 +101,27 @@ export class BootLog implements AsyncDisposable {
     }
     this.#push(this.#stamper.stamp(bytes, now));
     this.#work();
+  }
+
+  /** Keeps `end` beside the log, once all that was written before is in it; `markOf` finds it, also in another process. */
+  mark(end: number): void {
+    if (this.#closed || this.#boot === undefined) return;
+    this.#mark = end;
+    this.#work();
+  }
+
+  /** What was kept with the log of boot `number` last. */
+  markOf(number: number): number | undefined {
+    try {
+      const text = Deno.readTextFileSync(this.#path(number, "", "serial"));
+      return /^\d{10}$/.test(text) ? Number(text) : undefined;
+    } catch (error) {
+      // Without it all is well, but for a piece that may come again.
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+        return undefined;
+      }
+      throw error;
+    }
   }
 
   /** Boots that have a log, oldest first. */
@@ -148,9 +173,10 @@ export class BootLog implements AsyncDisposable {
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#pending.length > 0) {
+    while (this.#pending.length > 0 || this.#mark !== undefined) {
       try {
-        await this.#writePending();
+        if (this.#pending.length > 0) await this.#writePending();
+        else await this.#writeMark();
       } catch (cause) {
         this.#broken = true;
         this.#options.report(
@@ -183,6 +209,15 @@ export class BootLog implements AsyncDisposable {
     this.#fileBytes += kept.length;
   }
 
+  async #writeMark(): Promise<void> {
+    const text = String(this.#mark).padStart(10, "0");
+    this.#mark = undefined;
+    if (this.#broken) return;
+    const path = this.#path(this.#fileBoot, "", "serial");
+    using file = await Deno.open(path, { write: true, create: true, mode: 0o600 });
+    await file.write(new TextEncoder().encode(text));
+  }
+
   async #open(number: number): Promise<void> {
     this.#file?.close();
     this.#file = undefined;
@@ -201,7 +236,8 @@ export class BootLog implements AsyncDisposable {
   async #prune(newest: number): Promise<void> {
     const old = (await this.list()).filter((number) => number !== newest);
     for (const number of old.slice(0, Math.max(0, old.length - this.#boots + 1))) {
-      for (const path of [this.#path(number), this.#path(number, ".old")]) {
+      const halves = [this.#path(number), this.#path(number, ".old")];
+      for (const path of [...halves, this.#path(number, "", "serial")]) {
         await Deno.remove(path).catch((error) => {
           if (!(error instanceof Deno.errors.NotFound)) throw error;
         });
@@ -209,8 +245,8 @@ export class BootLog implements AsyncDisposable {
     }
   }
 
-  #path(number: number, half: "" | ".old" = ""): string {
-    return `${this.#options.folder}/boot-${number}${half}.log`;
+  #path(number: number, half: "" | ".old" = "", kind: "log" | "serial" = "log"): string {
+    return `${this.#options.folder}/boot-${number}${half}.${kind}`;
   }
 }
 

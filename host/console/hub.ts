@@ -15,6 +15,7 @@
  * @module
  */
 import type { ConsoleBackend, ConsoleEvents } from "../backends/types.ts";
+import type { SerialPiece } from "../driver/host_page.ts";
 import type { BootLog } from "./boot_log.ts";
 import { Keyboard, type KeyboardUse } from "./keyboard.ts";
 import { Scrollback } from "./scrollback.ts";
@@ -79,6 +80,8 @@ export class ConsoleHub implements ConsoleBackend {
   readonly #places: Place[] = [];
   readonly #serial = new SerialLines((lines) => this.#show(lines));
   readonly #keyboard = new Keyboard<Place>((from, to) => this.#passed(from, to));
+  /** Where the serial output that was shown ends, in bytes since the boot, modulo 2^32; undefined if nobody knows. */
+  #serialEnd: number | undefined;
   #events: ConsoleEvents | undefined;
   /** What the card was told last. */
   #size: Size | undefined;
@@ -165,6 +168,9 @@ export class ConsoleHub implements ConsoleBackend {
     );
     if (!resumed) this.#scrollback.beginBoot();
     this.#log?.begin(number);
+    // What goes on was begun by a host before, or by this one on another connection.
+    if (!resumed) this.#log?.mark(this.#serialEnd = 0);
+    else this.#serialEnd ??= this.#log?.markOf(number);
   }
 
   /** The last `count` bytes shown, of whatever boot; a copy. */
@@ -181,9 +187,18 @@ export class ConsoleHub implements ConsoleBackend {
     return this.#show(this.#serial.passing(bytes));
   }
 
-  /** What the card OS wrote on its first serial port: shown as lines. `lost` bytes of it are missing before `bytes`. */
-  serial(bytes: Uint8Array, lost: number): void | Promise<void> {
-    if (!this.#closed) return this.#serial.add(bytes, lost);
+  /**
+   * What the card OS wrote on its first serial port: shown as lines. What is missing is told; of a piece that comes again,
+   * because its card was not told that it was taken, what was shown is left out.
+   */
+  serial({ bytes, position }: SerialPiece): void | Promise<void> {
+    if (this.#closed) return;
+    const missing = this.#serialEnd === undefined ? 0 : (position - this.#serialEnd) | 0;
+    const again = missing < 0 && -missing <= bytes.length ? -missing : 0;
+    const end = this.#serialEnd = (position + bytes.length) >>> 0;
+    const done = this.#serial.add(bytes.subarray(again), Math.max(0, missing));
+    if (done) return done.then(() => this.#log?.mark(end));
+    this.#log?.mark(end);
   }
 
   #show(bytes: Uint8Array): void | Promise<void> {

@@ -206,6 +206,11 @@ export class Boot {
     this.#serial?.heard();
   }
 
+  /** The card cannot be told any more what is taken. */
+  hangUp(): void {
+    this.#serial?.[Symbol.dispose]();
+  }
+
   /** Resolves when a card OS that has stopped has nothing more to say. */
   async saidAll(): Promise<void> {
     await this.#serial?.drained();
@@ -228,7 +233,7 @@ export class Boot {
   /** Unmaps what the card may write. After `unplug`, and only when the card was reset or is gone. */
   release(): void {
     for (const slot of this.#slots) slot?.release();
-    this.#serial?.[Symbol.dispose]();
+    this.hangUp();
   }
 
   async #unplug(): Promise<void> {

@@ -560,6 +560,7 @@ export class HostDriver implements AsyncDisposable {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(error);
     this.#watch[Symbol.dispose]();
+    this.#boot?.hangUp();
     this.#boot?.unplug();
   }
 }

@@ -22,6 +22,14 @@ const { HOST_HEADER, HOST_QUEUE, HOST_SLOT, QUEUES_OFFSET, slotOffset, TEXT_OFFS
 
 export type QueueSetup = ReturnType<typeof HOST_QUEUE.read>;
 
+/** A piece of what a card OS writes on its first serial port. */
+export interface SerialPiece {
+  /** At most 2048; often whole lines. */
+  readonly bytes: Uint8Array;
+  /** Bytes that the card OS wrote before it, since its boot; modulo 2^32. */
+  readonly position: number;
+}
+
 const STATES = namesByNumber(CARD_STATE);
 const REASONS = namesByNumber(SHUTDOWN_REASON);
 
@@ -73,20 +81,17 @@ export class HostPage implements Disposable {
     return le32.get(this.#view, HOST_HEADER.at.serial_piece);
   }
 
-  /** Bytes that the card had no room to keep before the piece. */
-  get serialLost(): number {
-    return le32.get(this.#view, HOST_HEADER.at.serial_lost);
-  }
-
   /** Bytes that the card has behind the piece. */
   get serialWaiting(): number {
     return le32.get(this.#view, HOST_HEADER.at.serial_waiting);
   }
 
-  /** The piece itself, at most SERIAL_SIZE bytes; a copy. */
-  get serial(): Uint8Array {
-    const length = Math.min(le32.get(this.#view, HOST_HEADER.at.serial_length), page.SERIAL_SIZE);
-    return this.#region.bytes.slice(page.SERIAL_OFFSET, page.SERIAL_OFFSET + length);
+  /** The piece itself; a copy. */
+  get serial(): SerialPiece {
+    const { serial_length, serial_position } = HOST_HEADER.read(this.#view);
+    const end = page.SERIAL_OFFSET + Math.min(serial_length, page.SERIAL_SIZE);
+    const bytes = this.#region.bytes.slice(page.SERIAL_OFFSET, end);
+    return { bytes, position: serial_position };
   }
 
   /** Device status byte as the driver last wrote it. */

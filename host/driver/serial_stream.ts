@@ -11,7 +11,7 @@
  * @module
  */
 import { pause } from "../../protocol/mod.ts";
-import type { HostPage } from "./host_page.ts";
+import type { HostPage, SerialPiece } from "./host_page.ts";
 
 /** From one request to the next, ms. */
 const INTERVAL = 8;
@@ -20,8 +20,8 @@ const PATIENCE = 1000;
 const LAST_WORDS = 10_000;
 const MAX_LE32 = 0xffff_ffff;
 
-/** Takes serial output; `lost` bytes are missing before it. Resolves when there is room for more; must not throw. */
-export type SerialSink = (bytes: Uint8Array, lost: number) => void | Promise<void>;
+/** Takes serial output. Resolves when there is room for more; must not throw. */
+export type SerialSink = (piece: SerialPiece) => void | Promise<void>;
 
 export interface SerialStreamOptions {
   readonly page: HostPage;
@@ -84,11 +84,11 @@ export class SerialStream implements Disposable {
     if (early > 0) await pause(early, over);
     if (over.aborted) return;
     // The card leaves it as it is until the next request.
-    const { serial: bytes, serialLost: lost } = page;
+    const { serial } = page;
     this.#request = this.#request === MAX_LE32 ? 1 : this.#request + 1;
     this.#nextAt = performance.now() + INTERVAL;
     ask(this.#request);
-    const done = sink(bytes, lost);
+    const done = sink(serial);
     if (done) await done;
     this.#taking = false;
     this.#pieces++;

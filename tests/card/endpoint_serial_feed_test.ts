@@ -24,7 +24,7 @@ function ask(rig: BootRig, request: number): void {
   rig.ring(0, 0);
 }
 
-/** The piece that is in the host page: number, text, bytes lost before, bytes waiting behind. */
+/** The piece that is in the host page: number, text, where it begins, bytes waiting behind. */
 function piece(rig: BootRig): [number, string, number, number] {
   const bytes = rig.hostPage;
   const word = (at: number) => viewOf(bytes).getUint32(at, true);
@@ -48,7 +48,8 @@ Deno.test("what a card OS says within one slice is one piece, before its header 
     rig.hostPage.subarray(0, 44).toHex(),
     "00eeffc0" + "0100" + "0000" + // magic, version
       "03000000" + "00000000" + "00000000" + "00000000" + // online, reason, heartbeat, text
-      "01000000" + "0e000000" + "00000000" + "00000000" + // piece 1, 14 bytes, none lost, none waiting
+      "01000000" + "0e000000" + "00000000" + // piece 1, 14 bytes, at 0
+      "00000000" + // none waiting
       "00000000",
   );
   assertEquals(rig.host.link.messages(MESSAGE.msi), [[0, 0]]);
@@ -82,16 +83,16 @@ Deno.test("the next piece goes when it is asked for, 2 KiB at most, and nothing 
   rig.ring(0, 0);
   assertEquals(pieces(rig).length, 1, "not asked for");
   ask(rig, 2);
-  assertEquals(piece(rig), [2, "b".repeat(10) + "c\n", 0, 0]);
+  assertEquals(piece(rig), [2, "b".repeat(10) + "c\n", 2048, 0]);
   // Nothing is there: the answer waits for the next byte.
   ask(rig, 3);
   assertEquals(pieces(rig).length, 2);
   rig.machine.say("d\n");
   await Promise.resolve();
-  assertEquals(piece(rig), [3, "d\n", 0, 0]);
+  assertEquals(piece(rig), [3, "d\n", 2060, 0]);
   // A header of another kind does not carry it again.
   rig.machine.events!.stopped("halted", "");
-  assertEquals([pieces(rig).length, piece(rig)], [3, [3, "d\n", 0, 0]]);
+  assertEquals([pieces(rig).length, piece(rig)], [3, [3, "d\n", 2060, 0]]);
 });
 
 Deno.test("a piece is whole lines, but for one that is not ended for a second or longer than a piece", async () => {
@@ -105,18 +106,18 @@ Deno.test("a piece is whole lines, but for one that is not ended for a second or
   assertEquals(piece(rig), [1, "login: ", 0, 0]);
   rig.machine.say("one\ntwo\nthr");
   ask(rig, 2);
-  assertEquals(piece(rig), [2, "one\ntwo\n", 0, 3]);
+  assertEquals(piece(rig), [2, "one\ntwo\n", 7, 3]);
   ask(rig, 3);
   rig.machine.say("ee\nfo");
   await Promise.resolve();
-  assertEquals(piece(rig), [3, "three\n", 0, 2]);
+  assertEquals(piece(rig), [3, "three\n", 15, 2]);
   rig.machine.say("u".repeat(3000));
   ask(rig, 4);
-  assertEquals(piece(rig), [4, "fo" + "u".repeat(2046), 0, 954]);
+  assertEquals(piece(rig), [4, "fo" + "u".repeat(2046), 21, 954]);
   // Its last words come however they end.
   ask(rig, 5);
   rig.machine.events!.stopped("crashed", "");
-  assertEquals(piece(rig), [5, "u".repeat(954), 0, 0]);
+  assertEquals(piece(rig), [5, "u".repeat(954), 2069, 0]);
 });
 
 Deno.test("a host that asks for none gets none, and the kernel log is there all the same", async () => {
@@ -138,10 +139,10 @@ Deno.test("a card OS that floods its serial port fills no link: what is not aske
   assertEquals(pieces(rig).length, 1);
   assertEquals(piece(rig), [1, flood.slice(0, 2048), 0, 64 * 1024 - 2048]);
   ask(rig, 2);
-  const lost = 19 * 64 * 1024 - 2048;
-  assertEquals(piece(rig), [2, flood.slice(0, 2048), lost, 64 * 1024 - 2048]);
+  const kept = 19 * 64 * 1024;
+  assertEquals(piece(rig), [2, flood.slice(0, 2048), kept, 64 * 1024 - 2048]);
   ask(rig, 3);
-  assertEquals(piece(rig), [3, flood.slice(2048, 4096), 0, 64 * 1024 - 4096]);
+  assertEquals(piece(rig), [3, flood.slice(2048, 4096), kept + 2048, 64 * 1024 - 4096]);
 });
 
 Deno.test("while the link takes nothing no piece leaves, and then the one that was asked for", async () => {
@@ -162,7 +163,7 @@ Deno.test("a card OS that has stopped says how much is still to come, and it can
   rig.machine.events!.stopped("crashed", "");
   assertEquals([rig.publishedState, piece(rig)[3]], ["stopped", 3000 + 13 - 2048]);
   ask(rig, 2);
-  assertEquals(piece(rig), [2, "x".repeat(952) + "Kernel panic\n", 0, 0]);
+  assertEquals(piece(rig), [2, "x".repeat(952) + "Kernel panic\n", 2048, 0]);
 });
 
 Deno.test("the panic that was said last goes with the word that the card OS has stopped", async () => {
@@ -189,7 +190,7 @@ Deno.test("the next host gets what the one before has not taken, once, and what 
   rig.writeHostPage();
   rig.writePage32(REQUEST, 1);
   rig.host.writeRegister("boot", ADOPT);
-  assertEquals([rig.publishedState, piece(rig)], ["online", [1, "under way\nalone\n", 0, 0]]);
+  assertEquals([rig.publishedState, piece(rig)], ["online", [1, "under way\nalone\n", 6, 0]]);
   // That one said that it took it; a third finds nothing.
   ask(rig, 2);
   rig.bootstrap.park();

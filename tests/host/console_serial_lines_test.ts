@@ -9,6 +9,7 @@ import { temporaryFolder } from "../support/lab.ts";
 import { SeenConsole } from "../support/seen_console.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
+const pieceOf = (text: string, position: number) => ({ bytes: bytesOf(text), position });
 const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 /** A console and its serial port, and what was shown of both. */
@@ -161,16 +162,16 @@ Deno.test("a hub shows serial lines to every viewer, in the scrollback and in th
   const typed: string[] = [];
   hub.open({ input: (bytes) => typed.push(textOf(bytes)), resized() {} });
   hub.beginBoot(1);
-  hub.serial(bytesOf("[    0.000000] Linux version\n"), 0);
+  hub.serial(pieceOf("[    0.000000] Linux version\n", 0));
   hub.write(bytesOf("# "));
   viewers[0]!.type("l");
   hub.write(bytesOf("l"));
-  const shown = hub.serial(bytesOf("[    1.0] kernel\n"), 0);
+  const shown = hub.serial(pieceOf("[    1.0] kernel\n", 29));
   viewers[0]!.type("s\r");
   hub.write(bytesOf("s\r\nfile\r\n"));
   await shown;
   hub.write(bytesOf("# "));
-  hub.serial(bytesOf("last words\n"), 0);
+  hub.serial(pieceOf("last words\n", 46));
   hub.beginBoot(2);
   const text =
     "[    0.000000] Linux version\r\n# ls\r\nfile\r\n[    1.0] kernel\r\n# \r\nlast words\r\n";
@@ -182,4 +183,69 @@ Deno.test("a hub shows serial lines to every viewer, in the scrollback and in th
     textOf((await log.read(1))!),
     text.replaceAll("\r\n", "\n").replaceAll(/^(?=.)/gm, stamp),
   );
+});
+
+Deno.test("a piece that comes again to a hub, or to one that goes on with the log, is shown and kept once, and what is missing is told", async () => {
+  await using folder = await temporaryFolder();
+  const open = () => {
+    const log = new BootLog({ folder: folder.path, report() {}, now: () => 0 });
+    return new ConsoleHub({ name: "mic0", log });
+  };
+  await using first = open();
+  first.beginBoot(7);
+  first.serial(pieceOf("one\n", 0));
+  first.serial(pieceOf("two\n", 4));
+  // The same host, another connection: what it took comes again, with what was said meanwhile.
+  first.beginBoot(7, true);
+  first.serial(pieceOf("two\nthree\n", 4));
+  first.serial(pieceOf("four\n", 14));
+  first.serial(pieceOf("after a gap\n", 119));
+  await first[Symbol.asyncDispose]();
+  await using second = open();
+  second.beginBoot(7, true);
+  second.serial(pieceOf("after a gap\nfive\n", 119));
+  // No piece of this boot could begin there: it is another's, and new.
+  second.beginBoot(7, true);
+  second.serial(pieceOf("five\n", 0));
+  second.beginBoot(8);
+  second.serial(pieceOf("one\n", 0));
+  assertMatch(
+    textOf(second.tail()),
+    /boot 7[^\n]*\nfive\r\n[^]*\nfive\r\n[^]*boot 8[^\n]*\none\r\n$/,
+  );
+  const lines = async (boot: number) =>
+    textOf((await second.log!.read(boot))!).trimEnd().split("\n").map((line) => line.slice(25));
+  assertEquals(await lines(7), [
+    "one",
+    "two",
+    "three",
+    "four",
+    "[knightsbridge: 100 bytes of the serial port lost]",
+    "after a gap",
+    "five",
+    "five",
+  ]);
+  assertEquals(await lines(8), ["one"]);
+});
+
+Deno.test("positions of serial output wrap, and a log whose mark is none is no reason to leave anything out", async () => {
+  await using folder = await temporaryFolder();
+  const log = new BootLog({ folder: folder.path, report() {}, now: () => 0 });
+  await using hub = new ConsoleHub({ name: "mic0", log });
+  hub.beginBoot(1);
+  hub.serial(pieceOf("0123456789a\n", 0xffff_fff0));
+  hub.serial(pieceOf("abcdef\n", 0xffff_fffc));
+  hub.beginBoot(1, true);
+  hub.serial(pieceOf("abcdef\nghi\n", 0xffff_fffc));
+  await log.flushed();
+  assertEquals(log.markOf(1), 7);
+  assertEquals(
+    textOf((await log.read(1))!).replaceAll(/^.{25}/gm, ""),
+    "0123456789a\nabcdef\nghi\n",
+  );
+  for (const text of ["", "7", "0000000x07"]) {
+    await Deno.writeTextFile(`${folder.path}/boot-1.serial`, text);
+    assertEquals(log.markOf(1), undefined);
+  }
+  assertEquals(log.markOf(2), undefined);
 });

@@ -22,17 +22,16 @@ Deno.test("HostPage reads the header that the card wrote", () => {
 
 Deno.test("HostPage reads the piece of serial output that the card wrote, no more than there is room for", () => {
   const { page, write } = makePage();
-  write(
-    0,
-    "00eeffc0 01000000 03000000 00000000 09000000 00000000 04030201 03000000 00010000 00000100",
-  );
+  write(0, "00eeffc0 01000000 03000000 00000000 09000000 00000000");
+  write(24, "04030201 03000000 f8ffffff 00000100");
   write(2048, "4c696e 7578");
-  assertEquals([page.serialPiece, page.serialLost, page.serialWaiting], [0x0102_0304, 256, 65_536]);
-  const piece = page.serial;
-  assertEquals(new TextDecoder().decode(piece), "Lin");
+  assertEquals([page.serialPiece, page.serialWaiting], [0x0102_0304, 65_536]);
+  const { bytes, position } = page.serial;
+  assertEquals(new TextDecoder().decode(bytes), "Lin");
+  assertEquals(position, 0xffff_fff8);
   write(28, "ffffffff");
   write(2048, "00");
-  assertEquals([page.serial.length, piece[0]], [2048, 0x4c]);
+  assertEquals([page.serial.bytes.length, bytes[0]], [2048, 0x4c]);
 });
 
 Deno.test("HostPage takes nothing from a header of another magic, version or state", () => {

@@ -21,9 +21,10 @@ async function online(sink?: SerialSink) {
     told.push("reset");
     card.becomeReady();
   };
-  const show: SerialSink = (bytes, lost) => {
-    told.push(new TextDecoder().decode(bytes) + (lost > 0 ? ` after ${lost}` : ""));
-    return sink?.(bytes, lost);
+  const show: SerialSink = (piece) => {
+    const { bytes, position } = piece;
+    told.push(new TextDecoder().decode(bytes) + (position > 0 ? ` at ${position}` : ""));
+    return sink?.(piece);
   };
   const driver = HostDriver.attach({
     requester: card.requester,
@@ -41,13 +42,13 @@ async function online(sink?: SerialSink) {
   const say = (
     piece: number,
     text: string,
-    { lost = 0, waiting = 0, length = text.length } = {},
+    { position = 0, waiting = 0, length = text.length } = {},
   ) => {
     card.write(card.hostPage + PIECE_AT, new TextEncoder().encode(text));
     card.serial = {
       serial_piece: piece,
       serial_length: length,
-      serial_lost: lost,
+      serial_position: position,
       serial_waiting: waiting,
     };
     card.report("online");
@@ -66,8 +67,8 @@ Deno.test("a piece is shown at once, and the next one asked for by doorbell 0", 
   // The header comes again with each heartbeat.
   card.report("online");
   await clock.tick(100);
-  say(2, "later\n", { lost: 7 });
-  assertEquals(told, ["Linux version\n", "later\n after 7"]);
+  say(2, "later\n", { position: 7 });
+  assertEquals(told, ["Linux version\n", "later\n at 7"]);
   await driver[Symbol.asyncDispose]();
 });
 

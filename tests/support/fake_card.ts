@@ -56,7 +56,12 @@ export class FakeCard {
   /** It answers nothing that it is asked. */
   mute = false;
   /** What the header of its host page says of serial output. */
-  serial = { serial_piece: 0, serial_length: 0, serial_lost: 0, serial_waiting: 0 };
+  serial = {
+    serial_piece: 0,
+    serial_length: 0,
+    serial_position: 0,
+    serial_waiting: 0,
+  };
   /** Back-pressure of the link, by hand. */
   writable = true;
   readonly requester: Requester;

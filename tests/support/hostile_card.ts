@@ -181,7 +181,7 @@ export class HostileCard implements AsyncDisposable {
       text_length: 0,
       serial_piece: 0,
       serial_length: 0,
-      serial_lost: 0,
+      serial_position: 0,
       serial_waiting: 0,
       ...values,
     });
