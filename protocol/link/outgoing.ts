@@ -18,9 +18,9 @@ import { advance, ahead, INITIAL_SEQUENCE } from "./sequence.ts";
 
 /**
  * What one system call can hand to the network: larger writes find the peer busy with what came before, and need not
- * wake it.
+ * wake it. A request of 1 MiB fits, with what goes with it.
  */
-const CHUNK_SIZE = 1024 * 1024;
+const CHUNK_SIZE = 1088 * 1024;
 
 export class Outgoing {
   /** Buffer of the frame that `begin` opened last. */
@@ -61,7 +61,7 @@ export class Outgoing {
     this.#incoming = incoming;
     this.#counters = counters;
     this.#chunkSize = Math.max(CHUNK_SIZE, 2 * (HEADER.size + largestBody));
-    this.#kept = Math.ceil(usual / this.#chunkSize) + 2;
+    this.#kept = Math.floor(usual / this.#chunkSize) + 2;
     this.#tail = new Chunk(this.#chunkSize);
     this.#chunks = [this.#tail];
     this.bytes = this.#tail.bytes;

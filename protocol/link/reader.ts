@@ -13,8 +13,8 @@ import { type FrameRules, HEADER } from "./frame.ts";
 
 /** With less room than this behind a partial frame, the frame is moved to the front: reads stay large. */
 const MIN_SPACE = 64 * 1024;
-/** What one read takes at most: it is still in the processor's cache when it is applied. */
-const MAX_SPACE = 128 * 1024;
+/** What one read takes at most: it is still in the processor's cache when it is applied. A payload and what goes with it fit. */
+const MAX_SPACE = 160 * 1024;
 
 export class FrameReader {
   readonly bytes: Uint8Array<ArrayBuffer>;

@@ -26,7 +26,7 @@ const MIB = 1024 * KIB;
 
 /** Worked out by hand from the formula, for the default limits. */
 const RECEIVE_BUFFER = 352_288;
-const CHUNK = MIB;
+const CHUNK = 1088 * KIB;
 const HIGH_WATER = 8 * MIB;
 const COMPLETIONS = 256 * (16 + 128 * KIB);
 /** What a chunk may lack of being full: the largest frame, but for a byte. */
