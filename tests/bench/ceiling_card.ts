@@ -62,8 +62,7 @@ function run({ seconds, ...load }: CardQuestion): Promise<CeilingResult> {
   let issued = 0;
   let done = 0;
   let waits = false;
-  const issue = (): void => {
-    const now = performance.now();
+  const issue = (now: number): void => {
     if (waits || now >= deadline) return;
     const idle = issued === done;
     const sent = frames.send(depth - (issued - done));
@@ -73,16 +72,13 @@ function run({ seconds, ...load }: CardQuestion): Promise<CeilingResult> {
     waits = true;
     link.onWritable(() => {
       waits = false;
-      issue();
+      const now = performance.now();
+      issue(now);
+      finish(now);
     });
   };
-  completed = () => {
-    const now = performance.now();
-    const index = le16.get(view, CARD_INDEX);
-    for (; used !== index; used = (used + 1) & 0xffff) {
-      histogram.add(now - started[done++ % depth]!);
-    }
-    issue();
+  /** To be called with the time that `issue` was given: whoever starts nothing more for it must end here. */
+  const finish = (now: number): void => {
     if (now < deadline || done < issued) return;
     const elapsed = (performance.now() - begin) / 1000;
     resolve({
@@ -91,8 +87,17 @@ function run({ seconds, ...load }: CardQuestion): Promise<CeilingResult> {
       latency_us: histogram.summary(),
     });
   };
+  completed = () => {
+    const now = performance.now();
+    const index = le16.get(view, CARD_INDEX);
+    for (; used !== index; used = (used + 1) & 0xffff) {
+      histogram.add(now - started[done++ % depth]!);
+    }
+    issue(now);
+    finish(now);
+  };
   frames.use(load);
-  issue();
+  issue(begin);
   return promise;
 }
 
