@@ -95,7 +95,12 @@ export class LabProcess implements AsyncDisposable {
 
   /** The first match in stdout. */
   output(pattern: RegExp): Promise<RegExpExecArray> {
-    return this.#until(`${pattern} on stdout`, () => pattern.exec(this.stdout) ?? undefined);
+    return this.found(`${pattern} on stdout`, (stdout) => pattern.exec(stdout) ?? undefined);
+  }
+
+  /** What `find` makes of stdout, as soon as it makes something of it; `what` is for the error if it never does. */
+  found<T>(what: string, find: (stdout: string) => T | undefined): Promise<T> {
+    return this.#until(what, () => find(this.stdout));
   }
 
   /** The first line on stderr that matches. */
