@@ -16,7 +16,7 @@ import {
   type TcpListener,
 } from "../protocol/mod.ts";
 import { Card, type CardOptions } from "./cards/card.ts";
-import { claim } from "./cards/claims.ts";
+import { candidates, claim } from "./cards/claims.ts";
 import type { CardHappening } from "./cards/events.ts";
 
 /** What happens at a host, for people, logs and metrics; `card` is the name of one. */
@@ -116,12 +116,16 @@ export class Host implements AsyncDisposable {
   }
 
   #accept({ identity }: Greeting, peer: string): Acceptance {
-    const card = claim(this.cards.values(), identity.toHex());
-    if (typeof card === "string") {
-      return { refuse: "busy", text: `Cannot serve card: ${card}` };
+    const own = identity.toHex();
+    const card = claim(this.cards.values(), own);
+    if (typeof card !== "string") this.#claimed = card;
+    const answer: Acceptance = typeof card === "string"
+      ? { refuse: "busy", text: `Cannot serve card: ${card}` }
+      : card.accept(own, peer);
+    if ("refuse" in answer) {
+      for (const each of candidates(this.cards.values(), own)) each.knock();
     }
-    this.#claimed = card;
-    return card.accept(identity.toHex(), peer);
+    return answer;
   }
 
   #emit(event: HostEvent): void {

@@ -36,9 +36,18 @@ import type { CardHappening } from "./events.ts";
 import { LentDevices } from "./lent.ts";
 import { type RestartPolicy, Restarts } from "./restart.ts";
 import { CardSession } from "./session.ts";
+import { type Fault, StandingAside } from "./standing_aside.ts";
 
 /** Where a card is: `absent` is one without a card process, all others are the driver's. */
 export type CardState = LifeState | "absent";
+
+/** What a card has of its host. */
+export interface Loan {
+  /** By slot. They stay the caller's. */
+  readonly devices: readonly VirtioDevice[];
+  /** What it boots. */
+  readonly images?: BootImages | undefined;
+}
 
 export interface CardOptions {
   /** `mic0`. */
@@ -59,8 +68,8 @@ export interface CardOptions {
   readonly suspended?: { readonly ran: boolean } | undefined;
   /** A card whose connection is gone for so long, ms, is given up; never by default. */
   readonly lossTimeout?: number | undefined;
-  /** Why it cannot be lent what it is to have: no card process is served until another host is started. */
-  readonly fault?: string | undefined;
+  /** Why it cannot be lent what it is to have: no card process is served until that can be. It has no devices then. */
+  readonly fault?: Fault<Loan> | undefined;
 }
 
 const RUNNING: readonly LifeState[] = ["booting", "online", "shutting_down", "suspending"];
@@ -89,8 +98,10 @@ export class Card implements AsyncDisposable {
   /** Wanted since `suspend`, by whatever process is the card, until `resume` or `reset`. */
   #asleep: boolean;
   #ranBeforeSuspend: boolean;
-  /** Resumed while no process was there: the next one boots what ran. */
-  #resumed = false;
+  /** Resumed, or booted, while no process was there: the next one boots. */
+  #bootNext = false;
+  /** While it cannot be lent what it is to have. */
+  #aside: StandingAside<Loan> | undefined;
 
   /** @throws {RangeError} for more devices than a card has slots: not when the first card comes */
   constructor(options: CardOptions, emit: (event: CardHappening) => void) {
@@ -106,6 +117,8 @@ export class Card implements AsyncDisposable {
     this.#images = options.images;
     this.#emit = emit;
     this.lent = new LentDevices(name, devices, () => this.driver);
+    const { fault } = options;
+    this.#aside = fault && new StandingAside(fault, (loan) => this.#lend(loan));
     this.#restarts = new Restarts(options.restart ?? "never");
     this.#asleep = options.suspended !== undefined;
     this.#ranBeforeSuspend = options.suspended?.ran ?? false;
@@ -162,7 +175,7 @@ export class Card implements AsyncDisposable {
   }
   /** Why it serves no card process at all. */
   get fault(): string | undefined {
-    return this.#options.fault;
+    return this.#aside?.text;
   }
   get devices(): readonly VirtioDevice[] {
     return this.lent.list.map(({ device }) => device);
@@ -183,6 +196,15 @@ export class Card implements AsyncDisposable {
     return `the host is kept for another one, whose connection is gone for ${
       Math.round(away / 1000)
     } s; "host --card-loss-timeout SECONDS" gives such a card up`;
+  }
+
+  /** A process that could be this card was refused: if that is for what the host cannot lend, it may be able to by now. */
+  knock(): void {
+    const before = this.fault;
+    this.#aside?.knock()?.catch((error) => {
+      // It was told of when it was the news.
+      if (error.message !== before) this.#emit({ type: "failed", error });
+    });
   }
 
   /** A card process is about to be this card; `opened` follows at once. */
@@ -233,8 +255,25 @@ export class Card implements AsyncDisposable {
     });
   }
 
-  /** Begins to boot `images`, or what it booted last. @throws {TypeError} if that cannot be now */
-  async boot(images: BootImages | undefined = this.#images): Promise<void> {
+  /**
+   * Begins to boot `images`, or what it booted last. A card that stands aside is lent its devices first, and then boots
+   * as soon as a card process comes.
+   * @throws {TypeError} if that cannot be now @throws {BackendError} if it has to stand aside still
+   */
+  async boot(images?: BootImages): Promise<void> {
+    if (this.#aside) {
+      if (this.#asleep) throw new TypeError(`Cannot boot ${this.name}: it is suspended`);
+      await this.#aside.attempt();
+      this.#images = images ?? this.#images;
+      if (this.driver === undefined) {
+        this.#bootNext = true;
+        return;
+      }
+    }
+    await this.#boot(images ?? this.#images);
+  }
+
+  async #boot(images: BootImages | undefined): Promise<void> {
     const driver = this.#present("boot");
     if (images === undefined) throw new TypeError(`Cannot boot ${this.name}: it has no images`);
     this.#images = images;
@@ -276,14 +315,22 @@ export class Card implements AsyncDisposable {
     if (!waits) this.#present("resume").resume();
     const ran = this.#ranBeforeSuspend;
     this.#asleep = this.#ranBeforeSuspend = false;
-    if (waits) this.#resumed = ran;
+    if (waits) this.#bootNext = ran;
     else if (ran) await this.boot();
   }
 
   /** Leaves the card as it is, and pulls the devices. The link is not this one's to close. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#aside?.[Symbol.asyncDispose]();
     await this.#session?.end();
     await this.lent[Symbol.asyncDispose]();
+  }
+
+  #lend({ devices, images }: Loan): void {
+    this.#aside = undefined;
+    this.lent.fill(devices);
+    this.#images = images;
+    this.#emit({ type: "lent", devices: this.lent.list.map(({ name }) => name) });
   }
 
   #present(command: string): HostDriver {
@@ -298,8 +345,8 @@ export class Card implements AsyncDisposable {
   async #serve(driver: HostDriver): Promise<void> {
     const { autoboot = true } = this.#options;
     const asleep = this.#asleep;
-    const boots = !asleep && driver.state === "ready" && (autoboot || this.#resumed);
-    this.#resumed = false;
+    const boots = !asleep && driver.state === "ready" && (autoboot || this.#bootNext);
+    this.#bootNext = false;
     if (asleep) await this.#sleepAgain(driver);
     let delay = boots && this.#images ? 0 : undefined;
     while (true) {

@@ -8,6 +8,13 @@
  */
 import type { Card } from "./card.ts";
 
+/** The cards that the process with `identity` could be, whatever stands in its way now. */
+export function candidates(cards: Iterable<Card>, identity: string): readonly Card[] {
+  const all = [...cards];
+  const own = all.filter((card) => card.bound === identity);
+  return own.length > 0 ? own : all.filter((card) => card.bound === undefined);
+}
+
 /** The card that the process with `identity` (32 hexadecimal digits) is to be; or a sentence's end: why it is none. */
 export function claim(cards: Iterable<Card>, identity: string): Card | string {
   const all = [...cards];

@@ -21,18 +21,24 @@ import type { CardInfo } from "../driver/card_info.ts";
 import type { HostDriver } from "../driver/host_driver.ts";
 import type { LifeState } from "../driver/states.ts";
 import { BootRecorder } from "./boot_recorder.ts";
-import type { Card, CardOptions, CardState } from "./card.ts";
+import type { Card, CardOptions, CardState, Loan } from "./card.ts";
 import { ConsoleFollower } from "./console_follower.ts";
 import { deviceStatus } from "./device_status.ts";
 import type { CardHappening } from "./events.ts";
 import type { LifeStore } from "./life_store.ts";
+import type { Fault } from "./standing_aside.ts";
 import { type Refused, why } from "./why.ts";
 
-export interface ControlledCardOptions extends CardOptions {
+/** What goes with the devices that a card is lent. */
+export interface ControlledLoan extends Loan {
   /** Runs commands in the card OS; its ports are on one of the devices. */
   readonly exec?: ExecChannel | undefined;
   /** What its console port is bound to. */
   readonly console?: ConsoleHub | undefined;
+}
+
+export interface ControlledCardOptions extends Omit<CardOptions, "fault">, ControlledLoan {
+  readonly fault?: Fault<ControlledLoan> | undefined;
   /** What it boots, in a word: `linux`, `diag`; the name of its kernel by default. */
   readonly os?: string | undefined;
 }
@@ -54,7 +60,8 @@ export class ControlledCard implements CardControl {
   readonly #options: ControlledCardOptions;
   readonly #hooks: ControlledCardHooks;
   readonly #recorder: BootRecorder;
-  readonly #follower: ConsoleFollower | undefined;
+  #loan: ControlledLoan;
+  #follower: ConsoleFollower | undefined;
   /** ms since 1970; undefined while the connection is there, or there is no session. */
   #linkLost: number | undefined;
   /** Why the last boot or process could not be used. */
@@ -76,8 +83,16 @@ export class ControlledCard implements CardControl {
         this.#keepLife();
       },
     });
-    this.#follower = options.console && new ConsoleFollower(options.console, this.#recorder);
-    if (options.exec) options.exec.onOpen = () => this.#recorder.step("exec");
+    this.#loan = options;
+    this.lend(options);
+  }
+
+  /** What goes with the card's devices is this from now on. */
+  lend(loan: ControlledLoan): void {
+    this.#loan = loan;
+    const { console, exec } = loan;
+    this.#follower = console && new ConsoleFollower(console, this.#recorder);
+    if (exec) exec.onOpen = () => this.#recorder.step("exec");
   }
 
   get name(): string {
@@ -88,7 +103,7 @@ export class ControlledCard implements CardControl {
     return this.#card;
   }
   get console(): ConsoleHub | undefined {
-    return this.#options.console;
+    return this.#loan.console;
   }
   /** Its boots, for what the driver does not know of them. */
   get recorder(): BootRecorder {
@@ -128,7 +143,7 @@ export class ControlledCard implements CardControl {
   }
 
   why(): Why {
-    const { exec } = this.#options;
+    const { exec } = this.#loan;
     return why({
       status: this.status(),
       now: Date.now(),
@@ -138,7 +153,7 @@ export class ControlledCard implements CardControl {
       fault: this.#card.fault,
       bound: this.#card.bound,
       autoboot: this.#options.autoboot ?? true,
-      hasImages: this.#options.images !== undefined,
+      hasImages: this.#loan.images !== undefined,
       execWaits: exec?.waitsFor,
       refused: this.#hooks.refused(),
     });
@@ -206,7 +221,7 @@ export class ControlledCard implements CardControl {
   }
 
   async exec(command: string, options: ExecOptions): Promise<number> {
-    const { exec } = this.#options;
+    const { exec } = this.#loan;
     if (exec === undefined) {
       throw new TypeError(`Cannot run a command on ${this.name}: it has no exec port`);
     }
@@ -258,11 +273,12 @@ export class ControlledCard implements CardControl {
     if (!this.#ran || !AT_REST.includes(state)) return;
     this.#ran = false;
     const text = `Cannot run command: the card OS of ${this.name} has stopped (${reason})`;
-    this.#options.exec?.fail(new LinkError(text));
+    this.#loan.exec?.fail(new LinkError(text));
   }
 
   get #os(): string | undefined {
-    const { os, images } = this.#options;
+    const { os } = this.#options;
+    const { images } = this.#loan;
     if (os !== undefined || images === undefined) return os;
     return typeof images.kernel === "string" ? images.kernel : images.kernel.name;
   }

@@ -6,8 +6,13 @@
 import type { ControlEvent, HostControl } from "../control/card_control.ts";
 import { lineOf } from "../control/report.ts";
 import { Host, type HostEvent, type HostOptions } from "../host.ts";
-import { ControlledCard, type ControlledCardOptions } from "./controlled_card.ts";
+import {
+  ControlledCard,
+  type ControlledCardOptions,
+  type ControlledLoan,
+} from "./controlled_card.ts";
 import { LifeStore } from "./life_store.ts";
+import type { Fault } from "./standing_aside.ts";
 import type { Refused } from "./why.ts";
 
 export interface ControlledHostOptions extends Omit<HostOptions, "cards"> {
@@ -51,6 +56,7 @@ export class ControlledHost implements HostControl, AsyncDisposable {
       ...options,
       cards: options.cards.map((card) => ({
         ...card,
+        fault: card.fault && this.#faultOf(card.name, card.fault),
         suspended: card.suspended ?? this.#stores.get(card.name)?.saved.suspended,
         // What the kernel says is seen where the console is.
         serial: card.console && ((piece) => card.console!.serial(piece)),
@@ -81,6 +87,18 @@ export class ControlledHost implements HostControl, AsyncDisposable {
     await this.host[Symbol.asyncDispose]();
     for (const store of this.#stores.values()) await store[Symbol.asyncDispose]();
     this.#listeners.clear();
+  }
+
+  /** What could be lent at last is the control plane's, too. */
+  #faultOf(name: string, { text, lend }: Fault<ControlledLoan>): Fault<ControlledLoan> {
+    return {
+      text,
+      lend: async () => {
+        const loan = await lend();
+        this.cards.get(name)!.lend(loan);
+        return loan;
+      },
+    };
   }
 
   #controlled(options: ControlledCardOptions): ControlledCard {

@@ -11,6 +11,8 @@ export type CardHappening =
   | { readonly type: "connected"; readonly peer: string; readonly identity: string }
   | { readonly type: "link"; readonly status: LinkStatus }
   | { readonly type: "card"; readonly event: CardEvent }
+  /** It stood aside, and has the devices of these names now. */
+  | { readonly type: "lent"; readonly devices: readonly string[] }
   /** The card OS stopped, and is not started again at once; the card is at rest. */
   | { readonly type: "stopped"; readonly reason: ShutdownReason }
   /** The card cannot be used, or cannot boot. */

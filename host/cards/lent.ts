@@ -38,7 +38,7 @@ const WORD = { block: "disk", net: "net", console: "console" } as const;
 export class LentDevices implements AsyncDisposable {
   readonly #card: string;
   readonly #driver: () => HostDriver | undefined;
-  readonly #slots: (AttachedDevice | undefined)[];
+  readonly #slots: (AttachedDevice | undefined)[] = [];
   readonly #lent: LentDevice[] = [];
   /** What was added here, and is closed here. */
   readonly #own = new Set<VirtioDevice>();
@@ -53,8 +53,15 @@ export class LentDevices implements AsyncDisposable {
   ) {
     this.#card = card;
     this.#driver = driver;
-    this.#slots = devices.map((device) => new AttachedDevice(device));
-    devices.forEach((device, slot) => this.#enter(slot, device));
+    this.fill(devices);
+  }
+
+  /** What the card was to have from the start, by slot, and the caller's: there was nothing until now. */
+  fill(devices: readonly VirtioDevice[]): void {
+    for (const device of devices) {
+      this.#slots.push(new AttachedDevice(device));
+      this.#enter(this.#slots.length - 1, device);
+    }
   }
 
   /** By slot; changes with what is lent. */

@@ -46,7 +46,9 @@ export function why(view: WhyView): Why {
   if (fault !== undefined) {
     return {
       sentence: `the host cannot lend ${status.name} its devices: ${fault}`,
-      advice: "put that right in its configuration, and start the host again",
+      advice:
+        `put that right, then "ctl boot ${status.name}" or a card process that comes tries again; ` +
+        "what is changed in the configuration holds when the host is started again",
     };
   }
   if (status.link === "down") return lost(view, linkLost ?? status.since);

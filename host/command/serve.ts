@@ -73,16 +73,25 @@ export async function serve(options: ServeOptions): Promise<number> {
   const offered: ControlledCardOptions[] = [];
   for (const name of Object.keys(config.cards)) {
     const say = voice.of(name);
-    try {
+    const open = async (): Promise<Lent> => {
       const one = await lend(config, name, hubs, { detach: () => leaving.leave(EXIT.ok), say });
       cards.set(name, lent.use(one));
+      return one;
+    };
+    try {
+      const one = await open();
       // A command of this command line has the channel to itself, and what becomes of it is decided here.
       offered.push(options.exec === undefined ? one.options : { ...one.options, exec: undefined });
     } catch (error) {
       if (!daemon || !isResource(error)) throw error;
-      const fault = error.message;
+      const again = async () => {
+        const one = await open().catch(unavailable);
+        announceConsoles(name, one);
+        return one.options;
+      };
+      const fault = { text: error.message, lend: again };
       offered.push({ ...policyOf(name, config.cards[name]!), devices: [], fault });
-      say({ type: "failed", error }, `${fault}; put it right and start the host again`);
+      say({ type: "failed", error }, `${fault.text}; put it right, then "ctl boot ${name}"`);
     }
   }
   const refusals = new RefusalLog(voice.say);
@@ -129,9 +138,11 @@ export async function serve(options: ServeOptions): Promise<number> {
       `listening on ${hostname}:${port}${secure ? ", encrypted, for paired cards" : ""}`,
     );
     if (!secure && !isLoopback(hostname)) voice.say({ type: "insecure", text: INSECURE }, INSECURE);
-    for (const [card, { consoles }] of cards) {
-      for (const name of consoles) voice.of(card)({ type: "console", name }, `console on ${name}`);
-    }
+    for (const [card, lent] of cards) announceConsoles(card, lent);
+  }
+
+  function announceConsoles(card: string, { consoles }: Lent): void {
+    for (const name of consoles) voice.of(card)({ type: "console", name }, `console on ${name}`);
   }
 
   async function stop(card: Card): Promise<void> {
@@ -178,6 +189,12 @@ export async function serve(options: ServeOptions): Promise<number> {
 /** Something of this machine that one card was to have. */
 function isResource(error: unknown): error is Error {
   return error instanceof BackendError || error instanceof BootError || error instanceof RangeError;
+}
+
+/** @throws {BackendError} with the sentence of `error`, if it is of a resource */
+function unavailable(error: unknown): never {
+  if (!isResource(error)) throw error;
+  throw new BackendError(error.message, { cause: error });
 }
 
 function isState(event: HostEvent, state: string): boolean {

@@ -21,6 +21,8 @@ export function lineOf(event: Happening): string | undefined {
       return linkLine(event.status);
     case "card":
       return cardLine(event.event);
+    case "lent":
+      return `has its devices now: ${event.devices.join(", ")}`;
     case "stopped":
       return `card OS stopped: ${event.reason}`;
     case "failed":

@@ -1,8 +1,15 @@
 // The life of a card over its processes, and several cards on one host: real driver, link and endpoint; the machine is
 // the test's own.
 import { assertEquals, assertRejects } from "@std/assert";
+import { BackendError } from "../../protocol/mod.ts";
 import { fakeClock } from "../support/fake_clock.ts";
 import { bootedCard, HostBench, IMAGES } from "../support/host_bench.ts";
+
+/** What stays as it is, however often it is tried. */
+const fault = (text: string) => ({
+  text,
+  lend: () => Promise.reject(new BackendError(text)),
+});
 
 Deno.test("Card boots again a second after a crash, if that is its policy", async () => {
   using clock = fakeClock();
@@ -134,9 +141,9 @@ Deno.test("Host gives each card process the card that is bound to it, or the fir
 
 Deno.test("Card that cannot be lent its devices takes no process away from the others", async () => {
   const cards = [
-    { name: "mic0", devices: [], images: IMAGES, fault: "no disk" },
+    { name: "mic0", devices: [], images: IMAGES, fault: fault("no disk") },
     { name: "mic1", devices: [], images: IMAGES },
-    { name: "mic2", devices: [], identity: "02".repeat(16), fault: "no disk either" },
+    { name: "mic2", devices: [], identity: "02".repeat(16), fault: fault("no disk either") },
   ];
   await using bench = new HostBench({ cards });
   bench.startCard({ identity: 1 });

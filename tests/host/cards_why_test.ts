@@ -76,7 +76,7 @@ const TABLE: readonly (readonly [string, Change, string, RegExp])[] = [
     "has a disk that the host cannot open",
     { status: gone, fault: "Cannot open disk '/srv/root.img': no such file" },
     "the host cannot lend mic0 its devices: Cannot open disk '/srv/root.img': no such file",
-    /put that right in its configuration/,
+    /put that right, then "ctl boot mic0" or a card process that comes tries again/,
   ],
   [
     "turned somebody away",

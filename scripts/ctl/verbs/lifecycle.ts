@@ -79,10 +79,15 @@ function command(
 async function outcome(
   client: ControlClient,
   command: string,
-  { name }: CardStatus,
+  { name, state }: CardStatus,
   { wanted, otherwise }: Course,
   limits: { readonly timeout: number; readonly signal: AbortSignal },
 ): Promise<CardStatus> {
+  if (state === "absent") {
+    // It has taken the command without a card process, and does it when there is one.
+    const begun = wanted.includes("online") ? ["booting", ...wanted] : wanted;
+    await waitFor(client, name, [...begun, "reset_failed"], limits);
+  }
   const after = await waitFor(client, name, [...wanted, ...otherwise], limits);
   if (wanted.includes(after.state)) return after;
   const { sentence } = await client.json<{ sentence: string }>(cardPath(name, "/why"));

@@ -7,7 +7,7 @@ import { commandProblem } from "../problem.ts";
 import { route } from "../route.ts";
 
 const COMMANDS = {
-  boot: "Downloads the card's OS and starts it",
+  boot: "Downloads the card's OS and starts it; first opens again what the card could not have",
   reset: "Resets the card, whatever it does",
   shutdown: "Asks the card OS to stop in good order",
   suspend: "Shuts the card OS down, remembers that it ran, and boots none until resume",
