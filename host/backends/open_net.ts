@@ -56,6 +56,8 @@ export interface OpenNetOptions {
   readonly network?: Ipv4Network;
   /** Where a `hub:NAME` is. */
   readonly hubs?: Hubs;
+  /** Of the card, as the hub counts for it; `card` when left out. */
+  readonly card?: string;
   /** Called once if the backend is lost later. */
   readonly report?: (error: BackendError) => void;
 }
@@ -73,7 +75,10 @@ export async function openNet(
       return TapBackend.open(choice.interface, options);
     case "hub":
       if (options.hubs === undefined) throw new RangeError(`Cannot attach to hub ${choice.hub}`);
-      return options.hubs.get(choice.hub).attach(options.mac ?? randomMac());
+      return options.hubs.get(choice.hub).attach(
+        options.mac ?? randomMac(),
+        options.card ?? "card",
+      );
     case "passt":
       return await PasstBackend.open(options);
     case "none":

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ControlEvent, HostControl } from "../control/card_control.ts";
+import type { ControlEvent, HostControl, HubTraffic } from "../control/card_control.ts";
 import { lineOf } from "../control/report.ts";
 import { Host, type HostEvent, type HostOptions } from "../host.ts";
 import {
@@ -19,6 +19,8 @@ export interface ControlledHostOptions extends Omit<HostOptions, "cards"> {
   readonly cards: readonly ControlledCardOptions[];
   /** Of this program. */
   readonly version: string;
+  /** The switches between the cards; the caller's. */
+  readonly hubs?: Iterable<HubTraffic> | undefined;
   /** Folder in which the cards' lives are kept; without one they end with the host. */
   readonly state?: string | undefined;
 }
@@ -31,6 +33,7 @@ export class ControlledHost implements HostControl, AsyncDisposable {
   readonly started: number = Date.now();
   readonly cards: ReadonlyMap<string, ControlledCard>;
   readonly host: Host;
+  readonly hubs: Iterable<HubTraffic> | undefined;
   readonly #onEvent: (event: HostEvent) => void;
   readonly #listeners = new Set<(event: ControlEvent) => void>();
   readonly #refused: Refused[] = [];
@@ -44,6 +47,7 @@ export class ControlledHost implements HostControl, AsyncDisposable {
    */
   constructor(options: ControlledHostOptions) {
     this.version = options.version;
+    this.hubs = options.hubs;
     this.#onEvent = options.onEvent ?? (() => {});
     const { state } = options;
     if (state !== undefined) {

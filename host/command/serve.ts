@@ -111,6 +111,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     version: VERSION,
     listener,
     cards: offered,
+    hubs,
     state: config.state,
     onEvent,
     ...(identity && { identity: shortIdentity(identity.fingerprint) }),

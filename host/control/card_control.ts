@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { HubEnd } from "../backends/hub/hub.ts";
 import type { ShutdownReason } from "../../protocol/mod.ts";
 import type { CardState } from "../cards/card.ts";
 import type { RestartPolicy } from "../cards/restart.ts";
@@ -154,6 +155,12 @@ export type ControlEvent =
   | { readonly type: "step"; readonly card: string; readonly boot: number; readonly step: BootStep }
   | { readonly type: "log"; readonly card?: string; readonly text: string };
 
+/** What passed one hub, by end: frames. */
+export interface HubTraffic {
+  readonly name: string;
+  readonly ends: Iterable<HubEnd>;
+}
+
 export interface HostControl {
   readonly version: string;
   readonly started: number;
@@ -162,6 +169,8 @@ export interface HostControl {
   readonly cards: ReadonlyMap<string, CardControl>;
   /** Peers that were turned away since the host started, by reason. */
   readonly refusals?: Readonly<Record<string, number>>;
+  /** The switches between its cards. */
+  readonly hubs?: Iterable<HubTraffic> | undefined;
   /** Calls `listener` with each event from now on, until the function returned is called. */
   subscribe(listener: (event: ControlEvent) => void): () => void;
 }

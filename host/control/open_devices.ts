@@ -86,7 +86,8 @@ export async function openDevices(
       : {};
     const hubs = choices.hubs && { hubs: choices.hubs };
     const mac = stableMac(await machineId(), choices.name);
-    add(new NetDevice(await openNet(net, { mac, report: hooks.report, ...hubs, ...network })));
+    const given = { mac, card: choices.name, report: hooks.report, ...hubs, ...network };
+    add(new NetDevice(await openNet(net, given)));
   }
   const exec = new ExecChannel();
   const hub = await openConsoles(choices, hooks);

@@ -10,6 +10,7 @@ import { Registry } from "prom-client";
 import type { HostControl } from "../control/card_control.ts";
 import { gauge } from "./collectors.ts";
 import { deviceMetrics } from "./device_metrics.ts";
+import { hubMetrics } from "./hub_metrics.ts";
 import { lifeMetrics } from "./life_metrics.ts";
 import { linkMetrics } from "./link_metrics.ts";
 
@@ -32,6 +33,7 @@ export class HostMetrics implements Disposable {
     }, () => [[{}, host.started / 1000]]);
     linkMetrics(registry, cards);
     deviceMetrics(registry, cards);
+    hubMetrics(registry, () => host.hubs ?? []);
     this.#end = lifeMetrics(registry, host);
   }
 

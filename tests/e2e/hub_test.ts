@@ -1,7 +1,8 @@
 // Cards that reach each other through the host, and through a TAP as the hub's uplink the host itself.
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Hub } from "../../host/backends/hub/hub.ts";
 import { Hubs } from "../../host/backends/hub/hubs.ts";
+import { NetDevice } from "../../host/devices/net.ts";
 import { CardFarm } from "../support/card_farm.ts";
 import { temporaryFolder } from "../support/lab.ts";
 import { LabProcess } from "../support/lab_process.ts";
@@ -24,6 +25,15 @@ Deno.test("two diag cards ping each other through a hub, without root", async ()
   ]);
   assertMatch(there, /3 sent, 3 received, 0% lost/);
   assertMatch(back, /3 sent, 3 received, 0% lost/);
+  // What the cards' own networks counted is what the hub has of each.
+  const [lab] = hubs;
+  for (const { name, counters } of lab!.ends) {
+    const { devices } = farm.opened[Number(name.slice(-1))]!;
+    const net = devices.find((device) => device instanceof NetDevice)!;
+    assertEquals(counters.received, net.counters.sent, name);
+    assertEquals(counters.sent, net.counters.received + net.counters.dropped, name);
+    assert(counters.sent >= 2, name);
+  }
   await farm.vanish(1);
   await assertRejects(() => farm.exec(0, "ping -c 1 172.31.0.2"), Error, "0 received");
   assertMatch(await farm.exec(0, "ping -c 1 172.31.0.3"), /1 received/);

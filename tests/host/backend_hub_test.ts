@@ -32,7 +32,7 @@ class Station {
 
   constructor(hub: Hub, number: number) {
     this.number = number;
-    this.port = hub.attach(mac(number));
+    this.port = hub.attach(mac(number), `mic${number}`);
     this.port.open({
       receive: (bytes) => {
         if (this.room === 0) return false;
@@ -69,7 +69,7 @@ Deno.test("Hub gives a frame to whom it is for, a broadcast to all others, each 
   await turn();
   assertEquals([a.marks, b.marks, c.marks], [[13], [10, 11, 12], [12]]);
   assertEquals(b.batches, 1);
-  assertEquals(b.port.counters, { received: 0, sent: 3, dropped: 0, refused: 0 });
+  assertEquals(b.port.counters, { received: 0, sent: 3, dropped: 0, foreign: 0, malformed: 0 });
 });
 
 Deno.test("Hub floods frames for an address that it does not know, until it has heard from it", async () => {
@@ -120,11 +120,11 @@ Deno.test("Hub lets no card be another one, and passes nothing on that is not a 
   await turn();
   assertEquals(b.marks, [12]);
   assertEquals(b.headers, [new Uint8Array(12)]);
-  assertEquals(a.port.counters.refused, 6);
+  assertEquals([a.port.counters.foreign, a.port.counters.malformed], [1, 5]);
   b.send(1, 13);
   await turn();
   assertEquals(a.marks, [13]);
-  assertThrows(() => hub.attach(mac(1)), RangeError, "two cards have one MAC address");
+  assertThrows(() => hub.attach(mac(1), "again"), RangeError, "two cards have one MAC address");
 });
 
 Deno.test("Hub keeps 256 frames for a card that has no room and drops what is more, and others have theirs", async () => {
@@ -138,7 +138,7 @@ Deno.test("Hub keeps 256 frames for a card that has no room and drops what is mo
     if (mark % 3 === 0) a.send(3, mark);
   }
   await turn();
-  assertEquals(slow.port.counters, { received: 0, sent: 0, dropped: 44, refused: 0 });
+  assertEquals(slow.port.counters, { received: 0, sent: 0, dropped: 44, foreign: 0, malformed: 0 });
   assertEquals(other.marks.length, 100);
   slow.room = 100;
   slow.port.resume();
@@ -192,7 +192,7 @@ Deno.test("Hub with an uplink: what is behind it is one more end, which may be f
   b.send(99, 21);
   await turn();
   assertEquals([a.marks, uplink.sent.at(-1)!.at(-1)], [[], 21]);
-  assertEquals(hub.uplinkCounters, { received: 1, sent: 4, dropped: 0, refused: 0 });
+  assertEquals(hub.uplinkCounters, { received: 1, sent: 4, dropped: 0, foreign: 0, malformed: 0 });
 });
 
 Deno.test("AddressTable: an end that makes addresses up takes the place of its own only", () => {

@@ -11,6 +11,7 @@ import { Condition } from "../../host/driver/condition.ts";
 import type { Card } from "../../host/cards/card.ts";
 import type { ControlledCard, ControlledCardOptions } from "../../host/cards/controlled_card.ts";
 import { ControlledHost } from "../../host/cards/controlled_host.ts";
+import type { HubTraffic } from "../../host/control/card_control.ts";
 import type { Host, HostEvent } from "../../host/host.ts";
 import { encodeDiagImage, LinkError, type Transport } from "../../protocol/mod.ts";
 import { FakeMachine } from "./fake_machine.ts";
@@ -25,6 +26,7 @@ export type HostBenchOptions = Partial<ControlledCardOptions> & {
   readonly cards?: readonly ControlledCardOptions[];
   /** Folder in which the cards' lives are kept. */
   readonly state?: string;
+  readonly hubs?: Iterable<HubTraffic>;
 };
 
 /** A host in memory, and cards that dial it. */
@@ -36,10 +38,11 @@ export class HostBench implements AsyncDisposable {
   readonly #changed = new Condition();
   readonly #cards = new AsyncDisposableStack();
 
-  constructor({ cards, state, ...card }: HostBenchOptions = {}) {
+  constructor({ cards, state, hubs, ...card }: HostBenchOptions = {}) {
     this.control = new ControlledHost({
       version: "0.0.0",
       state,
+      hubs,
       listener: this.listener,
       cards: cards ?? [{ name: "mic0", devices: [], images: IMAGES, ...card }],
       onEvent: (event) => {

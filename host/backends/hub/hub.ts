@@ -34,12 +34,21 @@ export interface HubCounters {
   sent: number;
   /** For it, and it had no room. */
   dropped: number;
-  /** From it, and not passed on: another end's source address, too long, too short, or not whole. */
-  refused: number;
+  /** From it, and not passed on, as the source address is another end's. */
+  foreign: number;
+  /** From it, and not passed on: too long, too short, from a group, or not whole. */
+  malformed: number;
+}
+
+/** What one end did, and whose it is. */
+export interface HubEnd {
+  /** Of the card, or of the uplink: `mic0`, `tap:kblab`. */
+  readonly name: string;
+  readonly counters: Readonly<HubCounters>;
 }
 
 /** One end: a card's port or the uplink. */
-interface End {
+interface End extends HubEnd {
   readonly ring: FrameRing;
   readonly counters: HubCounters;
   /** False: no room now; `flush` is called when there is. */
@@ -65,7 +74,7 @@ export class Hub implements AsyncDisposable {
     this.mtu = uplink?.mtu ?? MTU;
     if (uplink === undefined) return;
     this.#uplink = uplink;
-    const end = this.#uplinkEnd = this.#add((frame) => uplink.send(frame), () => {});
+    const end = this.#uplinkEnd = this.#add(uplink.name, (frame) => uplink.send(frame), () => {});
     uplink.open({
       receive: (frame) => this.#forward(end, frame),
       received: () => {},
@@ -80,11 +89,16 @@ export class Hub implements AsyncDisposable {
     return this.#uplinkEnd?.counters;
   }
 
-  /** A port for the card whose address is `mac`. @throws {RangeError} if that address has a port already */
-  attach(mac: Uint8Array): HubPort {
+  /** All there are now. */
+  get ends(): readonly HubEnd[] {
+    return [...this.#ends];
+  }
+
+  /** A port for the card `name`, whose address is `mac`. @throws {RangeError} if that address has a port already */
+  attach(mac: Uint8Array, name: string): HubPort {
     return new HubPort(this, mac, {
       add: (deliver, delivered) => {
-        const end = this.#add(deliver, delivered);
+        const end = this.#add(name, deliver, delivered);
         if (this.#addresses.fix(addressAt(mac, 0), end)) return end;
         this.#ends.delete(end);
         throw new RangeError(`Cannot attach to hub ${this.name}: two cards have one MAC address`);
@@ -108,10 +122,10 @@ export class Hub implements AsyncDisposable {
     await this.#uplink?.[Symbol.asyncDispose]();
   }
 
-  #add(deliver: End["deliver"], delivered: End["delivered"]): End {
+  #add(name: string, deliver: End["deliver"], delivered: End["delivered"]): End {
     const ring = new FrameRing(HEADER + ETHERNET + VLAN_TAG + this.mtu);
-    const counters = { received: 0, sent: 0, dropped: 0, refused: 0 };
-    const end: End = { ring, counters, deliver, delivered, dirty: false };
+    const counters = { received: 0, sent: 0, dropped: 0, foreign: 0, malformed: 0 };
+    const end: End = { name, ring, counters, deliver, delivered, dirty: false };
     this.#ends.add(end);
     return end;
   }
@@ -119,8 +133,12 @@ export class Hub implements AsyncDisposable {
   /** Copies the frame to whom it is for. Always true: who cannot take it loses it. */
   #forward(from: End, frame: Uint8Array): true {
     from.counters.received++;
-    if (!isWhole(frame, this.mtu) || !this.#addresses.learn(addressAt(frame, AT.source), from)) {
-      from.counters.refused++;
+    if (!isWhole(frame, this.mtu)) {
+      from.counters.malformed++;
+      return true;
+    }
+    if (!this.#addresses.learn(addressAt(frame, AT.source), from)) {
+      from.counters.foreign++;
       return true;
     }
     const group = (frame[AT.target]! & 1) !== 0;

@@ -5,7 +5,7 @@
  */
 import { Hub } from "./hub.ts";
 
-export class Hubs implements AsyncDisposable {
+export class Hubs implements AsyncDisposable, Iterable<Hub> {
   readonly #byName = new Map<string, Hub>();
 
   /** The hub is this one's from now on. */
@@ -18,6 +18,10 @@ export class Hubs implements AsyncDisposable {
     let hub = this.#byName.get(name);
     if (hub === undefined) this.#byName.set(name, hub = new Hub(name));
     return hub;
+  }
+
+  [Symbol.iterator](): Iterator<Hub> {
+    return this.#byName.values();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
