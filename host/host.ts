@@ -97,6 +97,7 @@ export class Host implements AsyncDisposable {
     this.#options.listener.close();
     await Promise.all([...this.cards.values()].map((card) => card[Symbol.asyncDispose]()));
     await this.#server[Symbol.asyncDispose]();
+    await this.#options.listener[Symbol.asyncDispose]();
     await this.#accepting;
   }
 

@@ -74,6 +74,8 @@ export class TlsListener implements TcpListener {
   /** Those in their handshake, or being refused. */
   readonly #door = new Door();
   readonly #ready: TlsTransport[] = [];
+  /** What goes on with those. */
+  readonly #admitting = new Set<Promise<void>>();
   #accepting: Promise<void> | undefined;
   #readied = Promise.withResolvers<void>();
   #closed = false;
@@ -105,9 +107,11 @@ export class TlsListener implements TcpListener {
     for (const transport of this.#ready.splice(0)) transport.close();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  /** Resolves when nothing goes on any more with connections that nobody has taken. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    return Promise.resolve();
+    await this.#accepting?.catch(() => {});
+    await Promise.all(this.#admitting);
   }
 
   /** Resolves when a connection came in and its handshake has begun. */
@@ -115,7 +119,9 @@ export class TlsListener implements TcpListener {
     try {
       const below = await this.#tcp.accept();
       if (!below) return;
-      void this.#admit(below);
+      const admitted = this.#admit(below);
+      this.#admitting.add(admitted);
+      void admitted.then(() => this.#admitting.delete(admitted));
     } finally {
       this.#accepting = undefined;
     }

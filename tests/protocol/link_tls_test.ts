@@ -114,8 +114,28 @@ Deno.test("a card that the host does not trust is refused with a goodbye, and na
   await using host = (await accepted)!;
   assertEquals(host.fingerprint, CARD.fingerprint);
   assertEquals(card.fingerprint, HOST.fingerprint);
-  listener.close();
+  await listener[Symbol.asyncDispose]();
   assertEquals(await listener.accept(), undefined);
+});
+
+Deno.test("a listener that is disposed of has come to an end with everybody it was about to refuse", async () => {
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<boolean>();
+  const { listener } = hostListener(() => {
+    asked.resolve();
+    return answer.promise;
+  });
+  const accepted = listener.accept();
+  await using stranger = await dialAs(STRANGER, listener.port);
+  await asked.promise;
+  let over = false;
+  const disposed = listener[Symbol.asyncDispose]().then(() => over = true);
+  assertEquals(await accepted, undefined);
+  for (let i = 0; i < 5; i++) await turn();
+  assertEquals(over, false);
+  answer.resolve(false);
+  await disposed;
+  assertEquals(await stranger.read(new Uint8Array(1)), null);
 });
 
 Deno.test("a host that the card does not trust is not spoken to", async () => {
@@ -128,7 +148,7 @@ Deno.test("a host that the card does not trust is not spoken to", async () => {
   );
   await using host = (await accepted)!;
   assertEquals(await host.read(new Uint8Array(1)), null);
-  listener.close();
+  await listener[Symbol.asyncDispose]();
 });
 
 Deno.test("a plain card at a TLS host is told so in plain words", async () => {
@@ -144,7 +164,7 @@ Deno.test("a plain card at a TLS host is told so in plain words", async () => {
   card.close();
   await eventually(() => refusals.length === 1);
   assertMatch(refusals[0]!.text, /^Cannot agree on TLS with .*: it does not speak TLS$/);
-  listener.close();
+  await listener[Symbol.asyncDispose]();
   assertEquals(await accepted, undefined);
 });
 
@@ -177,7 +197,7 @@ Deno.test("a card without a certificate is refused, and so is one that hangs up"
   (await Deno.connect({ hostname: "127.0.0.1", port: listener.port })).close();
   await eventually(() => refusals.length === 2);
   assertMatch(refusals[1]!.text, /^Cannot agree on TLS with .*: connection closed$/);
-  listener.close();
+  await listener[Symbol.asyncDispose]();
   assertEquals(await accepted, undefined);
 });
 
@@ -197,7 +217,7 @@ Deno.test("nobody is trusted while the list of the trusted cannot be read", asyn
     Error,
     "Cannot read the list",
   );
-  listener.close();
+  await listener[Symbol.asyncDispose]();
   assertEquals(await accepted, undefined);
 });
 
@@ -219,7 +239,7 @@ Deno.test({
       await eventually(() => refusals.length === 1);
       assertEquals(refusals[0]!.fingerprint, undefined);
     }
-    listener.close();
+    await listener[Symbol.asyncDispose]();
     await client.ended();
   }
 });
@@ -257,7 +277,7 @@ Deno.test({
       await eventually(() => entered !== undefined || refusals.length === 1);
       assertEquals(entered !== undefined, enters, version);
       entered?.close();
-      listener.close();
+      await listener[Symbol.asyncDispose]();
       await client.ended();
     }
     await using server = openssl(hostFolder.path, "genuine", [
@@ -322,7 +342,7 @@ Deno.test("a session resumes over TLS after its connection was cut, and for its 
   liar.close();
   other.close();
   await card.close("shutdown");
-  listener.close();
+  await listener[Symbol.asyncDispose]();
   await accepting;
 });
 

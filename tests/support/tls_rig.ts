@@ -25,7 +25,7 @@ export const trusting = (...peers: Identity[]) => (fingerprint: string): boolean
 
 /** A listener as {@linkcode HOST}, and whom it refused. */
 export function hostListener(
-  trusts: (fingerprint: string) => boolean = trusting(CARD),
+  trusts: (fingerprint: string) => boolean | Promise<boolean> = trusting(CARD),
 ): { readonly listener: TlsListener; readonly refusals: Refusal[] } {
   const refusals: Refusal[] = [];
   const listener = listenTls("127.0.0.1", 0, {
