@@ -4,7 +4,6 @@
  * @module
  */
 import { EXIT } from "../../cli/errors.ts";
-import { look } from "../../config/look.ts";
 import { verb } from "../verb.ts";
 
 export const CONFIG = verb({
@@ -19,6 +18,8 @@ export const CONFIG = verb({
   options: {},
   examples: ["ctl config check knightsbridge.jsonc", "ctl config print knightsbridge.jsonc"],
   async run({ operands, out }) {
+    // All that knows what may be in the file: half of what ctl would load, for this verb alone.
+    const { look } = await import("../../config/look.ts");
     out.write(await look(operands));
     return EXIT.ok;
   },
