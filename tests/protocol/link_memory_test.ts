@@ -219,10 +219,15 @@ Deno.test("reads that are given up hold no buffer, whenever their answers come",
     stop.abort();
     await read.catch(() => {});
   }
-  // All are on their way, and their tags taken. Their buffers were 250 MiB.
-  const grown = Deno.memoryUsage().external - before;
-  console.log(`figure: ${Math.round(grown / MIB)} MiB more after ${nonPosted} reads given up`);
-  assert(grown < 64 * MIB, `${grown} bytes`);
+  // All are on their way, and their tags taken. Their buffers were 250 MiB; of those that nobody holds some wait to be
+  // collected, for as long as the collector's threads have no turn. Whoever takes more memory makes it do its work.
+  const grown = () => Deno.memoryUsage().external - before;
+  let garbage = new Uint8Array(0);
+  await turnsUntil(() => {
+    garbage = new Uint8Array(MIB);
+    return grown() - garbage.length < 64 * MIB;
+  }, "buffers of reads that were given up are let go");
+  console.log(`figure: ${Math.round(grown() / MIB)} MiB more after ${nonPosted} reads given up`);
 });
 
 Deno.test("PendingRequests keeps no request that was given up before there is credit for it", () => {
