@@ -4,6 +4,7 @@
  * @module
  */
 import type { ShutdownReason } from "../../protocol/mod.ts";
+import type { Condition, WaitOptions } from "./condition.ts";
 import { type LifeEvent, type LifeState, next, statesFor } from "./states.ts";
 
 export class CardLife {
@@ -42,6 +43,19 @@ export class CardLife {
     this.#state = state;
     if (changed || event === "stopped") this.#told(state, this.reason);
     this.#changed();
+  }
+
+  /** Resolves as soon as the card is in one of `states`; `changed` tells of every step. */
+  waitFor(
+    states: readonly LifeState[],
+    changed: Condition,
+    options: Omit<WaitOptions, "describe">,
+  ): Promise<LifeState> {
+    return changed.until(() => states.includes(this.#state) ? this.#state : undefined, {
+      ...options,
+      describe: () =>
+        `Cannot wait any longer: card is ${this.#state}, wanted ${states.join(" or ")}`,
+    });
   }
 
   /** Somebody wants something. @throws {TypeError} if it does not apply now */

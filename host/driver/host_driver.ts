@@ -17,8 +17,8 @@ import {
   page,
   type ShutdownReason,
 } from "../../protocol/mod.ts";
-import { Boot, type BootstrapOffer, readBootstrap } from "./boot.ts";
-import { BootError } from "./boot_error.ts";
+import { type Boot, type BootstrapOffer, readBootstrap } from "./boot.ts";
+import { BootError, notOnline } from "./boot_error.ts";
 import type { BootImages } from "./boot_image.ts";
 import type { CardInfo } from "./card_info.ts";
 import { CardLife } from "./card_life.ts";
@@ -27,7 +27,7 @@ import { CardPatience } from "./card_patience.ts";
 import { CardReports } from "./card_reports.ts";
 import { resetCard } from "./card_reset.ts";
 import { WaitTimeout } from "./condition.ts";
-import { download } from "./download.ts";
+import { CurrentBoot } from "./current_boot.ts";
 import type { PostCode } from "./events.ts";
 import type {
   CancelOptions,
@@ -36,11 +36,11 @@ import type {
   TimeoutOptions,
 } from "./host_driver_options.ts";
 import { OsWatch } from "./os_watch.ts";
-import { probe, type Probed, readConfig } from "./probe.ts";
+import { adoption, introduce } from "./first_contact.ts";
+import { type Probed, readConfig } from "./probe.ts";
 import type { SlotView } from "./slot.ts";
 import type { LifeEvent, LifeState } from "./states.ts";
 
-const ALL_SOURCES = 0xffff_ffff;
 /** No failure. */
 const NONE = Symbol("none");
 
@@ -54,9 +54,7 @@ export class HostDriver implements AsyncDisposable {
   readonly #news: CardNews;
   #probed: Probed | undefined;
   #info: CardInfo | undefined;
-  #boot: Boot | undefined;
-  /** Aborts the download that is under way. */
-  #download: AbortController | undefined;
+  readonly #boots: CurrentBoot;
   /** Why the card refused the boot that is under way. */
   #refusal: BootError | undefined;
   /** The card OS of this boot has stopped; the reason says why. */
@@ -78,6 +76,15 @@ export class HostDriver implements AsyncDisposable {
       heartbeat: () => reports.page.heartbeat,
       hung: () => this.#hung(),
       logged: (text) => news.tell({ type: "kernel_log", text }),
+    });
+    const { requester, rootPort, devices, serial } = options;
+    this.#boots = new CurrentBoot({
+      ...{ requester, rootPort, devices, serial },
+      patience: this.#patience,
+      hostPage: reports.page,
+      onStarted: (slot, device) => news.started(slot, device),
+      onFault: (fault) => news.faulted(fault),
+      onProgress: (progress) => news.tell({ type: "progress", ...progress }),
     });
     this.#life = new CardLife(
       (state, reason) => news.tell({ type: "state", state, reason }),
@@ -135,11 +142,8 @@ export class HostDriver implements AsyncDisposable {
 
   /** The 256 bytes of the card's configuration space as they are now. @throws {ProtocolError} if it does not answer */
   configSpace({ signal }: CancelOptions = {}): Promise<Uint8Array> {
-    return this.#patience.answered(
-      "answer configuration reads",
-      this.#open(signal),
-      (limited) => readConfig(this.#options.requester, limited),
-    );
+    const ask = (limited: AbortSignal) => readConfig(this.#options.requester, limited);
+    return this.#patience.answered("answer configuration reads", this.#open(signal), ask);
   }
 
   /**
@@ -149,24 +153,14 @@ export class HostDriver implements AsyncDisposable {
    */
   async probe({ signal, adopt = false }: ProbeOptions = {}): Promise<CardInfo> {
     const open = this.#open(signal);
-    const { page } = this.#reports;
-    const [probed, found] = await this.#patience.answered(
-      "answer the probe",
-      open,
-      async (limited) => {
-        const probed = this.#probed = await probe(this.#options.requester, limited);
-        const { registers } = probed;
-        registers.write("interrupt_enable", ALL_SOURCES);
-        // Here the card says why, if it cannot become ready.
-        registers.write("host_page_low", page.address % 2 ** 32);
-        registers.write("host_page_high", Math.floor(page.address / 2 ** 32));
-        return [probed, await registers.read("download_info", limited)] as const;
-      },
-    );
-    if (adopt && (found & DOWNLOAD_INFO.adoptable) && await this.#adopt(probed, open)) {
+    const { address } = this.#reports.page;
+    const { requester } = this.#options;
+    const { probed, downloadInfo } = await introduce(requester, address, this.#patience, open);
+    this.#probed = probed;
+    if (adopt && (downloadInfo & DOWNLOAD_INFO.adoptable) && await this.#adopt(probed, open)) {
       return this.#info!;
     }
-    if (!(found & DOWNLOAD_INFO.ready)) {
+    if (!(downloadInfo & DOWNLOAD_INFO.ready)) {
       // It is on its way to ready, and ignores this; or still does what another host wanted.
       await this.#firstReset(probed, open);
     }
@@ -187,20 +181,21 @@ export class HostDriver implements AsyncDisposable {
     this.#life.reason = "nop";
     this.#refusal = undefined;
     this.#stopped = this.#shutdownAsked = false;
-    const abort = this.#download = new AbortController();
     try {
-      await this.#startBoot(images, this.#open(signal, abort.signal));
+      const begin = () => this.#watch.begin();
+      await this.#boots.start(this.#probed!, images, begin, this.#open(signal));
     } catch (error) {
       await this.#dropBoot();
       this.#life.advance("boot_failed");
       throw error;
-    } finally {
-      if (this.#download === abort) this.#download = undefined;
     }
     // Decided where it happens: by the time this function goes on, the card may have gone on too.
     const failure = await this.#reports.changed.until(() => {
       if (this.state === "booting") return undefined;
-      return this.state === "online" ? NONE : this.#bootFailure();
+      return this.state === "online" ? NONE : this.#refusal ?? notOnline(
+        this.#stopped ? this.#life.reason : undefined,
+        this.#reports.postCodes.lastText,
+      );
     }, { signal: this.#open(signal) });
     if (failure === NONE) return;
     if (this.#stopped && this.state === "shutting_down") await this.#tryReset();
@@ -227,7 +222,6 @@ export class HostDriver implements AsyncDisposable {
     if (this.state === "suspended") return;
     await this.#stopOs("suspending", { signal, timeout });
     if (this.state === "suspending" && !this.#resetting) {
-      this.#resetting = true;
       this.#runReset();
     }
     await this.#resetDone(this.#open(signal));
@@ -259,7 +253,6 @@ export class HostDriver implements AsyncDisposable {
     const open = this.#open(signal);
     if (!this.#resetting) {
       this.#command("reset");
-      this.#resetting = true;
       this.#runReset();
     }
     await this.#resetDone(open);
@@ -280,22 +273,17 @@ export class HostDriver implements AsyncDisposable {
    * @throws {TypeError} if the card has no place for it
    */
   async plug(slot: number, { signal }: CancelOptions = {}): Promise<void> {
-    const attached = this.#options.devices[slot];
-    if (attached && this.#boot?.running) await this.#boot.plug(slot, attached, this.#open(signal));
+    await this.#boots.plug(slot, this.#open(signal));
   }
 
   /** Whether the device in `slot` can be taken away now. */
   canUnplug(slot: number): boolean {
-    if (!this.#boot?.running) return true;
-    return this.#boot.plugOf(slot) === page.PLUG.removable;
+    return this.#boots.canUnplug(slot);
   }
 
   /** Takes the device in `slot` away from the card OS; resolves when that has let go of it. */
   async unplug(slot: number, { signal }: CancelOptions = {}): Promise<void> {
-    const boot = this.#boot;
-    if (boot?.running) await boot.remove(slot, this.#open(signal));
-    // Whoever stops has not let go of it before that is done.
-    else await boot?.unplug();
+    await this.#boots.unplug(slot, this.#open(signal));
   }
 
   /** Resolves as soon as the card is in one of `states`. @throws {LinkError} when the card is gone */
@@ -304,11 +292,9 @@ export class HostDriver implements AsyncDisposable {
     { signal, timeout }: TimeoutOptions = {},
   ): Promise<LifeState> {
     const wanted: readonly LifeState[] = typeof states === "string" ? [states] : states;
-    return this.#reports.changed.until(() => wanted.includes(this.state) ? this.state : undefined, {
+    return this.#life.waitFor(wanted, this.#reports.changed, {
       signal: this.#open(signal),
       timeout,
-      describe: () =>
-        `Cannot wait any longer: card is ${this.state}, wanted ${wanted.join(" or ")}`,
     });
   }
 
@@ -366,18 +352,10 @@ export class HostDriver implements AsyncDisposable {
   async #adopt(probed: Probed, signal: AbortSignal): Promise<boolean> {
     const offer = await this.#identify(probed, signal);
     signal.throwIfAborted();
-    const boot = this.#boot = this.#newBoot(probed, offer.page.address);
+    const boot = this.#boots.make(probed, offer.page.address);
     this.#adopting = true;
-    try {
-      boot.adopt(offer, this.#options.devices);
-      using deadline = this.#patience.forReset(() => "Cannot adopt card OS: it says nothing");
-      await this.#reports.changed.until(
-        () => !this.#adopting || this.#reports.page.cardState === "stopped" || undefined,
-        { signal: AbortSignal.any([signal, deadline.signal]) },
-      );
-    } catch (error) {
-      if (!(error instanceof WaitTimeout)) throw error;
-    }
+    boot.adopt(offer, this.#options.devices);
+    await adoption(this.#reports, this.#patience, () => !this.#adopting, signal);
     if (!this.#adopting) return true;
     this.#adopting = false;
     if (this.#reports.page.cardState === "stopped") {
@@ -388,50 +366,6 @@ export class HostDriver implements AsyncDisposable {
     }
     await boot.unplug();
     return false;
-  }
-
-  /** Downloads, publishes and rings, unless `signal` aborts before the card was started. */
-  async #startBoot(images: BootImages, signal: AbortSignal): Promise<void> {
-    const probed = this.#probed!;
-    const { requester, devices } = this.#options;
-    const offer = await readBootstrap(probed, this.#patience, signal);
-    const aperture = probed.windows.aperture.address;
-    const target = { ...offer, requester, aperture, patience: this.#patience };
-    const downloaded = await download(
-      target,
-      images,
-      (progress) => this.#news.tell({ type: "progress", ...progress }),
-      signal,
-    );
-    // From here to the boot signal nothing is awaited, so nothing can come between.
-    signal.throwIfAborted();
-    this.#boot = this.#newBoot(probed, offer.page.address);
-    this.#boot.start(offer, downloaded, devices);
-    this.#watch.begin();
-  }
-
-  #newBoot({ registers, windows }: Probed, cardPage: number): Boot {
-    const { requester, rootPort, serial } = this.#options;
-    return new Boot({
-      requester,
-      rootPort,
-      registers,
-      windows,
-      hostPage: this.#reports.page,
-      serial,
-      onStarted: (slot, device) => this.#news.started(slot, device),
-      onFault: (fault) => this.#news.faulted(fault),
-    }, cardPage);
-  }
-
-  #bootFailure(): Error {
-    if (this.#refusal) return this.#refusal;
-    const what = this.#stopped
-      ? `the card OS stopped (${this.#life.reason}) before it came online`
-      : `the card was reset`;
-    return new BootError(
-      `Cannot boot: ${what}; last POST code ${this.#reports.postCodes.lastText}`,
-    );
   }
 
   /** The boot's error is what its caller wants to know; that of the reset shows in the state. */
@@ -456,7 +390,8 @@ export class HostDriver implements AsyncDisposable {
 
   /** Carries out one reset, whose outcome is `#state` and `#resetError`. Never rejects. */
   async #runReset(): Promise<void> {
-    this.#download?.abort(new BootError("Cannot boot: the card was reset"));
+    this.#resetting = true;
+    this.#boots.abort(new BootError("Cannot boot: the card was reset"));
     try {
       await this.#boot?.unplug();
       await this.#watch.taken;
@@ -477,12 +412,13 @@ export class HostDriver implements AsyncDisposable {
     return resetCard({ registers, reports: this.#reports, patience: this.#patience, signal });
   }
 
+  get #boot(): Boot | undefined {
+    return this.#boots.now;
+  }
+
   async #dropBoot(): Promise<void> {
-    const boot = this.#boot;
-    this.#boot = undefined;
     this.#watch[Symbol.dispose]();
-    await boot?.unplug();
-    boot?.release();
+    await this.#boots.drop();
   }
 
   /** MSI vector 0: the card wrote the header of the host page. */
@@ -506,8 +442,6 @@ export class HostDriver implements AsyncDisposable {
         if (this.#stopped || this.#life.after("stopped") === undefined) break;
         this.#ended(this.#reports.page.shutdownReason, this.#reports.page.text);
         this.#osStopped();
-        break;
-      default:
         break;
     }
     this.#reports.changed.notify();
