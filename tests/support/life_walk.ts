@@ -52,7 +52,7 @@ export class LifeWalk implements AsyncDisposable {
 
   /** Watches the host that is there now; resolves when it has told how the card is. */
   async follow(): Promise<void> {
-    await this.#watch?.[Symbol.asyncDispose]();
+    await this.#unwatch();
     this.#read = 0;
     const words = ["--control", this.#ctl.control, "status", "--watch", "--json"];
     this.#watch = await LabProcess.start("ctl", words, { limit: LIMIT });
@@ -67,6 +67,12 @@ export class LifeWalk implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#unwatch();
+  }
+
+  /** It has nothing to put in order, and its host may be killed: it is not asked to end. */
+  async #unwatch(): Promise<void> {
+    this.#watch?.kill("SIGKILL");
     await this.#watch?.[Symbol.asyncDispose]();
   }
 
