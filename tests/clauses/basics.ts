@@ -16,7 +16,7 @@ export const BASICS: readonly Section[] = [
           "card/driver_card_driver": [
             "a chain made available before DRIVER_OK is mirrored at DRIVER_OK",
           ],
-          "card/driver_virtio_pci": [
+          "card/driver_virtio_pci_live": [
             "no interrupt comes before DRIVER_OK",
             "notify is dropped, when the device is not live or the queue not enabled",
           ],
@@ -26,7 +26,7 @@ export const BASICS: readonly Section[] = [
         must: 2,
         says: "a live device that needs a reset says so by a configuration change",
         shown: {
-          "card/driver_virtio_pci": [
+          "card/driver_virtio_pci_live": [
             "needsReset() shows DEVICE_NEEDS_RESET with a configuration interrupt until reset",
           ],
           "fault/hostile_guest_chains": [
@@ -99,7 +99,7 @@ export const BASICS: readonly Section[] = [
         must: 1,
         says: "device status is 0 after a reset",
         shown: {
-          "card/driver_virtio_pci": [
+          "card/driver_virtio_pci_live": [
             "reset keeps the status until resetDone(), and drops all writes meanwhile",
           ],
           "card/driver_card_driver": [

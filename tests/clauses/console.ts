@@ -41,7 +41,7 @@ export const CONSOLE_CLAUSES: readonly Section[] = [
         must: 1,
         says: "no port is added that exists, or is not below max_nr_ports",
         shown: {
-          "host/device_console": [
+          "host/device_console_control": [
             "ConsoleDevice says what it has to as receive buffers come, in order, and says it once",
             "ConsoleDevice goes through the handshake of Linux's driver with a console and a named port",
             twice("knows all ports"),

@@ -19,7 +19,9 @@ const KERNEL =
   "receive headers come from the kernel behind a TAP, which has checked what they say; other backends have no offloads";
 const UFO = "a UDP fragment";
 
-const header = (what: string) => ({ "host/device_net": [`NetDevice drops a frame with ${what}`] });
+const header = (what: string) => ({
+  "host/device_net_receive": [`NetDevice drops a frame with ${what}`],
+});
 
 export const NET_CLAUSES: readonly Section[] = [
   {
@@ -38,7 +40,7 @@ export const NET_CLAUSES: readonly Section[] = [
         must: 4,
         says: "no received packet is longer than mtu, but for segments",
         shown: {
-          "host/device_net": [
+          "host/device_net_receive": [
             "NetDevice drops a frame a byte longer than the MTU",
             "NetDevice delivers a frame of the MTU",
             "NetDevice drops a frame longer with a VLAN tag",
@@ -125,13 +127,16 @@ export const NET_CLAUSES: readonly Section[] = [
         must: 1,
         says: "num_buffers is how many buffers hold the packet",
         shown: {
-          "host/device_net": [MERGED, "NetDevice puts a frame into one buffer, and says so"],
+          "host/device_net_receive": [
+            MERGED,
+            "NetDevice puts a frame into one buffer, and says so",
+          ],
         },
       },
       {
         must: 2,
         says: "without MRG_RXBUF a packet takes one buffer",
-        shown: { "host/device_net": [ONE_BUFFER] },
+        shown: { "host/device_net_receive": [ONE_BUFFER] },
       },
     ],
   },
@@ -143,28 +148,28 @@ export const NET_CLAUSES: readonly Section[] = [
       {
         must: 1,
         says: "without MRG_RXBUF num_buffers is 1",
-        shown: { "host/device_net": [ONE_BUFFER] },
+        shown: { "host/device_net_receive": [ONE_BUFFER] },
       },
       {
         must: 2,
         says: "with MRG_RXBUF num_buffers counts the buffers of the packet and its header",
-        shown: { "host/device_net": [MERGED, PIECES] },
+        shown: { "host/device_net_receive": [MERGED, PIECES] },
       },
       {
         must: 3,
         says: "all buffers of a packet but the last are full",
-        shown: { "host/device_net": [MERGED] },
+        shown: { "host/device_net_receive": [MERGED] },
       },
       {
         must: 4,
         says: "the driver sees all buffers of a packet used at once",
-        shown: { "host/device_net": ["NetDevice shows all buffers of a frame at once"] },
+        shown: { "host/device_net_receive": ["NetDevice shows all buffers of a frame at once"] },
       },
       {
         must: 5,
         says: "without GUEST_CSUM flags are 0",
         shown: {
-          "host/device_net": [
+          "host/device_net_receive": [
             "NetDevice delivers a frame with news that the driver cannot read",
             "NetDevice drops a frame with a checksum that the driver cannot make",
           ],
@@ -194,7 +199,7 @@ export const NET_CLAUSES: readonly Section[] = [
         must: 10,
         says: "with GUEST_ECN a segment with congestion notification says so",
         shown: {
-          "host/device_net": [
+          "host/device_net_receive": [
             "NetDevice delivers a frame with a TCP segment of IPv6 with ECN",
             "NetDevice drops a frame with ECN not negotiated",
           ],
@@ -215,7 +220,7 @@ export const NET_CLAUSES: readonly Section[] = [
         must: 14,
         says: "without any segmentation gso_type is NONE",
         shown: {
-          "host/device_net": [
+          "host/device_net_receive": [
             "NetDevice drops a frame with IPv4 segments not negotiated",
             "NetDevice drops a frame with IPv6 segments not negotiated",
             `NetDevice drops a frame with ${UFO}`,
@@ -237,7 +242,7 @@ export const NET_CLAUSES: readonly Section[] = [
         must: 18,
         says: "without RSC_EXT no packet has RSC_INFO",
         shown: {
-          "host/device_net": [
+          "host/device_net_receive": [
             "NetDevice delivers a frame with flags of features that nobody offers",
           ],
         },
@@ -267,7 +272,7 @@ export const NET_CLAUSES: readonly Section[] = [
         must: 1,
         says: "the commands PROMISC and ALLMULTI are served",
         shown: {
-          "host/device_net": [
+          "host/device_net_control": [
             "NetDevice answers 0 to promiscuous on",
             "NetDevice answers 0 to all multicast off",
           ],
@@ -314,7 +319,7 @@ export const NET_CLAUSES: readonly Section[] = [
         must: 1,
         says: "without CTRL_VLAN every tagged packet is delivered",
         shown: {
-          "host/device_net": [
+          "host/device_net_receive": [
             "NetDevice delivers a frame of the MTU with a VLAN tag",
             "NetDevice delivers a frame of the MTU with a service VLAN tag",
           ],

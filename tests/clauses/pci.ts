@@ -126,7 +126,7 @@ export const PCI_TRANSPORT: readonly Section[] = [
         must: 5,
         says: "config_generation is another once a changed value was read",
         shown: {
-          "card/driver_virtio_pci": [
+          "card/driver_virtio_pci_live": [
             "config_generation is another after 256 changes too, and the same without one",
           ],
           "card/driver_card_driver": [
@@ -140,7 +140,7 @@ export const PCI_TRANSPORT: readonly Section[] = [
         must: 6,
         says: "writing 0 to device_status resets, and it reads 0 once that is done",
         shown: {
-          "card/driver_virtio_pci": [RESET],
+          "card/driver_virtio_pci_live": [RESET],
           "card/driver_card_driver": [
             "a reset is asked of the host, and done when the host says so",
           ],
@@ -149,7 +149,7 @@ export const PCI_TRANSPORT: readonly Section[] = [
       {
         must: 7,
         says: "queue_enable is 0 after a reset",
-        shown: { "card/driver_virtio_pci": [RESET] },
+        shown: { "card/driver_virtio_pci_live": [RESET] },
       },
       {
         must: 8,
@@ -297,7 +297,7 @@ export const PCI_TRANSPORT: readonly Section[] = [
         must: 4,
         says: "without MSI-X the PCI status register shows whether a bit is set",
         shown: {
-          "card/driver_virtio_pci": ["ISR names its causes once, and reading it lowers INTx"],
+          "card/driver_virtio_pci_live": ["ISR names its causes once, and reading it lowers INTx"],
           "card/machine_diag_parts": [
             "PciBus shows INTx in the status register, and holds it back while the command register says so",
           ],
@@ -310,7 +310,7 @@ export const PCI_TRANSPORT: readonly Section[] = [
         must: 5,
         says: "reading it sets it to 0",
         shown: {
-          "card/driver_virtio_pci": ["ISR names its causes once, and reading it lowers INTx"],
+          "card/driver_virtio_pci_live": ["ISR names its causes once, and reading it lowers INTx"],
         },
       },
     ],

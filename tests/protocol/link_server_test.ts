@@ -72,7 +72,7 @@ for (const { when, bytes, reason } of REFUSALS) {
 
 Deno.test("LinkServer names both versions to a peer of another one", async () => {
   const { text } = await answerTo(hex("4b4e494748545342 0900 0200 1000 01 00"));
-  assertEquals(text, "Cannot greet peer: it speaks version 9.2, wanted 1.2");
+  assertEquals(text, "Cannot greet peer: it speaks version 9.2, wanted 1.3");
 });
 
 Deno.test("LinkServer passes on why the host takes no card", async () => {
