@@ -79,20 +79,31 @@ export class ControlClient implements Disposable {
     return await (await this.#fetch(path, request)).text();
   }
 
-  /** The answer's lines as they come. */
+  /** The answer's lines as they come. @throws the signal's reason, whenever it is aborted */
   async *lines(path: string, request: Request = {}): AsyncGenerator<string> {
+    const { signal } = request;
     const { body } = await this.#fetch(path, request);
     if (body === null) return;
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    // A request's signal ends its body only as long as nobody has collected its Response (Deno 2.9.6).
+    const abort = () => void reader.cancel().catch(() => {});
+    signal?.addEventListener("abort", abort, { once: true });
     let rest = "";
     try {
-      for await (const text of body.pipeThrough(new TextDecoderStream())) {
-        const lines = (rest + text).split("\n");
+      for (;;) {
+        const { value, done } = await reader.read();
+        signal?.throwIfAborted();
+        if (done) return;
+        const lines = (rest + value).split("\n");
         rest = lines.pop()!;
         yield* lines;
       }
     } catch (cause) {
-      request.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       throw this.#unreachable(cause, "has gone");
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      abort();
     }
   }
 

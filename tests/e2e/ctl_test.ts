@@ -1,5 +1,5 @@
 // A host and its card, driven with ctl and nothing else: every transition of the table of states that commands reach.
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Ctl } from "../support/ctl.ts";
 import { Lab, temporaryFolder } from "../support/lab.ts";
 import { LabProcess } from "../support/lab_process.ts";
@@ -11,6 +11,9 @@ async function start(folder: string) {
   const lab = await Lab.start({ os: "diag", host });
   return { ctl, lab };
 }
+
+/** Less than the time after which a process of a lab is ended anyway, ms. */
+const PATIENCE = 60_000;
 
 Deno.test("ctl drives a card through its states, and every verb says what is", async () => {
   await using folder = await temporaryFolder();
@@ -118,6 +121,26 @@ Deno.test("ctl disk and ctl net change what a card has, while it runs, and say w
   assertMatch(await ctl.says(2, "net", "down"), /mic0: it has no network/);
   assertMatch(await ctl.says(2, "net", "sideways"), /wanted up or down/);
   assertEquals((await ctl.json("status"))[0].state, "online");
+});
+
+Deno.test("ctl status --watch ends when it is told to, after whatever was collected meanwhile", async () => {
+  await using folder = await temporaryFolder();
+  const { ctl, lab } = await start(folder.path);
+  await using _lab = lab;
+  const words = ["--control", ctl.control, "status", "--watch", "--json"];
+  // A collection every 500 allocations: what only looks held is gone.
+  const env = { DENO_V8_FLAGS: "--gc-interval=500" };
+  await using watch = await LabProcess.start("ctl", words, { env });
+  await watch.output(/"online"/);
+  for (let round = 0; round < 3; round++) {
+    await ctl.says(0, "reset", "--wait");
+    await ctl.says(0, "boot", "--wait");
+  }
+  await watch.output(/"resetting"[^]*"online"/);
+  const told = performance.now();
+  watch.kill("SIGTERM");
+  assertEquals(await watch.ended, 130);
+  assert(performance.now() - told < PATIENCE, "it ended because of that");
 });
 
 Deno.test("ctl status --watch tells each state as it comes, and ends with its host", async () => {
