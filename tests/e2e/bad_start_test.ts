@@ -224,7 +224,7 @@ Deno.test("host turns a card of another wire version away, and goes on", async (
   const port = Number(/:(\d+)$/.exec(listening)![1]);
   using card = await Deno.connect({ hostname: "127.0.0.1", port });
   await card.write(encodeGreeting(cardGreeting({ major: 2 })));
-  const text = "Cannot greet peer: it speaks version 2.0, wanted 1.2";
+  const text = "Cannot greet peer: it speaks version 2.0, wanted 1.3";
   assertEquals(await readSome(card), encodeGoodbye("version", text));
   assertMatch(await host.line(/refused/), /^host: refused 127\.0\.0\.1:\d+: version, /);
   using another = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -249,7 +249,7 @@ Deno.test("card ends with status 4 at a host of another wire version", async () 
     assertEquals(
       card.lines.at(-1),
       answer === "greeting"
-        ? "card: Cannot greet peer: it speaks version 2.0, wanted 1.2"
+        ? "card: Cannot greet peer: it speaks version 2.0, wanted 1.3"
         : `card: ${text}`,
     );
   }

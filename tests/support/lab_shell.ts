@@ -27,7 +27,8 @@ export class LabShell implements AsyncDisposable {
     // A shell whose errors go to no terminal has no prompt and no line editing.
     await console.type("stty -echo -onlcr; sh 2>&1 | cat\r");
     const shell = new LabShell(console);
-    await shell.run("true");
+    // What the kernel says is shown on the console, too, and would be taken for a command's output.
+    await shell.run("dmesg -n 1");
     return shell;
   }
 
