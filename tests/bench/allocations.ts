@@ -29,11 +29,11 @@ export async function allocations({ quick, folder, progress }: BenchContext): Pr
   for (const load of LOADS) {
     progress(nameOf(load));
     // What is compiled later allocates otherwise.
-    await runLoad(card, load, quick ? 1 : 3);
+    await runLoad(card, load, quick ? 0.5 : 3);
     const samples: Record<End, number[]> = { host: [], card: [] };
     for (let round = 0; round < (quick ? 1 : 5); round++) {
       const before = ENDS.map((end) => allocated(card, end));
-      const seconds = quick ? 2 : 3;
+      const seconds = quick ? 1 : 3;
       const requests = (await runLoad(card, load, seconds)).iops * seconds;
       ENDS.forEach((end, i) => samples[end].push((allocated(card, end) - before[i]!) / requests));
     }

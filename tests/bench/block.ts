@@ -28,11 +28,11 @@ const WANTED_LARGE = "ratio at least 1";
 const WANTED_OF_LINK = "ratio at least 0.7";
 /** Code that is not compiled yet has no figure; at depth 1 it is another's than at depth 32. s */
 const WARM_UP = 0.25;
-const WARM_UP_ALONE = 1;
+const WARM_UP_ALONE = 0.75;
 
 export async function block({ quick, folder, note, progress }: BenchContext): Promise<Row[]> {
   const seconds = quick ? 0.1 : 1;
-  const rounds = quick ? 3 : 5;
+  const rounds = quick ? 2 : 5;
   const disk = `${folder}/block.img`;
   await makeDisk(disk);
   await using owned = new AsyncDisposableStack();

@@ -32,7 +32,7 @@ type Costs = readonly (readonly [string, readonly number[]])[];
 
 export async function growth(context: BenchContext): Promise<Row[]> {
   const { quick, folder, progress } = context;
-  const rounds = quick ? 9 : 15;
+  const rounds = quick ? 5 : 15;
   const seconds = quick ? 0.04 : 0.4;
   const image = `${folder}/growth.img`;
   await makeDisk(image);

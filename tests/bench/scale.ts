@@ -29,7 +29,7 @@ interface Variant {
 }
 
 export async function scale({ quick, folder, progress }: BenchContext): Promise<Row[]> {
-  const rounds = quick ? 5 : 9;
+  const rounds = quick ? 3 : 9;
   const seconds = quick ? 0.15 : 1;
   await using host = await startHost(folder);
   const { port } = await host.event(({ type }) => type === "listening");

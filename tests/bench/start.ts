@@ -78,5 +78,5 @@ async function download({ quick, folder }: BenchContext): Promise<Row> {
     samples.bridge.push(rate(await host.ask({ type: "download" } satisfies DownloadQuestion)));
     samples["bare link"].push(rate(await ceiling.download(IMAGE_BYTES, PIECE)));
   }
-  return row("download of a 64 MiB image", "MB/s", samples, { wanted: "ratio at least 0.7" });
+  return row("download of a 64 MiB image", "MB/s", samples);
 }
