@@ -10,6 +10,8 @@
  * too, when the chains of this one were long ones: a driver that fills its ring with the longest must not hold up the
  * link, nor its own CPU. Until then neither notification nor doorbell makes it walk.
  *
+ * **Budget:** 0.1 us a chain (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import { clearImmediate, setImmediate } from "node:timers";

@@ -6,6 +6,8 @@
  * an index before the entry, nor an entry before the record. Pushed bytes are copied once, from card memory into the
  * outgoing batch.
  *
+ * **Budget:** 0.15 us a chain (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import {

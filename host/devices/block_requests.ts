@@ -8,6 +8,8 @@
  * A write is served from where the card pushed it; a read from a synchronous backend goes straight into the outgoing
  * batch. Everything else completes later, in any order, and bounded: {@linkcode MAX_BYTES_IN_FLIGHT}.
  *
+ * **Budget:** 0.6 us a request (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import {

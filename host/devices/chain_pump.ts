@@ -9,6 +9,8 @@
  *
  * Invariant: a chain that was popped is either given back, held by the handler, or the pump's one held chain.
  *
+ * **Budget:** 0.2 us a chain (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import { clearImmediate, setImmediate } from "node:timers";

@@ -9,6 +9,8 @@
  * The card is not trusted: a record is checked and copied out before anything in it is used, a card can have no more
  * chains out than the queue has entries, and only addresses inside card memory are ever written.
  *
+ * **Budget:** 0.4 us a chain (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import {

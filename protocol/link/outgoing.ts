@@ -5,6 +5,8 @@
  * Posted frames take credit as they are encoded. When it runs out the stream is held there: what follows is encoded
  * behind, and leaves when credit comes, so order is kept and the encoded frames themselves are the queue.
  *
+ * **Budget:** 0.15 us a frame (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import { ProtocolError } from "../errors.ts";

@@ -5,6 +5,8 @@
  * and leaves its header in the fields and its body at `body`; a partial frame stays for the next read. Nothing is
  * allocated per frame. The buffer holds the largest frame the rules allow, so a frame that is awaited always fits.
  *
+ * **Budget:** 0.05 us a frame (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import { viewOf } from "../layout.ts";

@@ -3,6 +3,8 @@
  *
  * Arguments are checked before a frame is opened, since an opened frame cannot be taken back.
  *
+ * **Budget:** 0.1 us a posted write (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import { LinkError } from "../errors.ts";

@@ -8,6 +8,8 @@
  *
  * The result is overwritten by the next walk: nothing is allocated per chain or descriptor.
  *
+ * **Budget:** 0.15 us a chain (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import { DriverError } from "../errors.ts";

@@ -6,6 +6,8 @@
  * goes on to use (counts, lengths, addresses) is copied out and checked here; only the pushed data stays behind in
  * staging, where the card can still change it.
  *
+ * **Budget:** 0.1 us a record (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import { DriverError } from "../errors.ts";

@@ -14,7 +14,7 @@ const QUICK = { boots: 20, every: 4 };
 /** A busy machine may take a while over 200 boots, ms. */
 const LIMIT = 3 * 3600_000;
 /** MiB that a process may have more of in the second half: a leak of half a MiB a boot is more. */
-const SLACK = 50;
+const SLACK = 40;
 /** So few boots are over before the runtime is at its ease. */
 const QUICK_SLACK = RUNTIME_SLACK;
 

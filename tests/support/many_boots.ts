@@ -61,11 +61,15 @@ export async function manyBoots(
 }
 
 /**
- * MiB by which the least memory of the second half exceeds the least of the first: what does not come back. The first
- * sample does not count: until then the runtime warms up.
+ * MiB by which the median of the second half exceeds that of the first: what does not come back. One collection that came
+ * at the right moment, or did not, says nothing. The first sample does not count: until then the runtime warms up.
  */
 export function growth([, ...samples]: readonly MemorySample[], of: "host" | "card"): number {
   const half = Math.floor(samples.length / 2);
-  const least = (part: readonly MemorySample[]) => Math.min(...part.map((sample) => sample[of]));
-  return least(samples.slice(half)) - least(samples.slice(0, half));
+  const median = (part: readonly MemorySample[]) => {
+    const sorted = part.map((sample) => sample[of]).toSorted((a, b) => a - b);
+    const middle = sorted.length >> 1;
+    return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  };
+  return median(samples.slice(half)) - median(samples.slice(0, half));
 }
