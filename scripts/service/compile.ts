@@ -14,7 +14,7 @@ import { type Program, PROGRAMS } from "./programs.ts";
 const COMMAND = {
   name: "deno task compile",
   about: "makes executables of host, card and their tools in dist/.\n\n" +
-    "Deno downloads the base executable (denort) of its own version from dl.deno.land and keeps it; where that\n" +
+    "Deno downloads the base executable (denort) of its own version from its maker and keeps it; where that\n" +
     "cannot be reached, DENORT_BIN in the environment names one. This user's folders are baked in as permissions.",
   options: {},
 } as const;
