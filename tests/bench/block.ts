@@ -31,7 +31,7 @@ const WARM_UP = 0.25;
 const WARM_UP_ALONE = 0.75;
 
 export async function block({ quick, folder, note, progress }: BenchContext): Promise<Row[]> {
-  const seconds = quick ? 0.1 : 1;
+  const seconds = quick ? 0.06 : 1;
   const rounds = quick ? 2 : 5;
   const disk = `${folder}/block.img`;
   await makeDisk(disk);

@@ -28,7 +28,7 @@ export async function start(context: BenchContext): Promise<Row[]> {
 async function processes({ quick }: BenchContext): Promise<Row[]> {
   const host = { bridge: [] as number[], "deno alone": [] as number[] };
   const card = { bridge: [] as number[], "deno alone": [] as number[] };
-  for (let round = 0; round < (quick ? 3 : 9); round++) {
+  for (let round = 0; round < (quick ? 1 : 9); round++) {
     const alone = await nothing();
     host["deno alone"].push(alone);
     card["deno alone"].push(alone);
@@ -69,7 +69,7 @@ async function download({ quick, folder }: BenchContext): Promise<Row> {
   const samples = { bridge: [] as number[], "bare link": [] as number[] };
   const rate = (seconds: number) => IMAGE_BYTES / 1e6 / seconds;
   await using ceiling = await Ceiling.start();
-  for (let round = 0; round < (quick ? 3 : 9); round++) {
+  for (let round = 0; round < (quick ? 1 : 9); round++) {
     await using host = new Conversation("download_host.ts", PERMISSIONS);
     const port = await host.ask<number>({ type: "listen", image } satisfies DownloadQuestion);
     await using _card = await LabProcess.start("card", [

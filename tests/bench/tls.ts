@@ -27,7 +27,7 @@ const isQuick = ({ rw, bs, depth }: DiskLoad): boolean =>
 
 export async function tls({ quick, folder, progress }: BenchContext): Promise<Row[]> {
   const seconds = quick ? 0.08 : 1;
-  const rounds = quick ? 3 : 5;
+  const rounds = quick ? 2 : 5;
   // A disk that is written has one host.
   const disks = { secure: `${folder}/tls.img`, plain: `${folder}/plain.img` };
   for (const disk of Object.values(disks)) await makeDisk(disk);
