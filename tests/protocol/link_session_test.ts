@@ -169,6 +169,21 @@ Deno.test("Link.writable goes with the bytes that are not acknowledged", async (
   assertEquals(times, 1);
 });
 
+Deno.test("Link.writable goes with the bytes that wait for the transport, long before those that are not acknowledged", async () => {
+  await using card = await rawCard();
+  const MIB = 1024 * 1024;
+  const piece = new Uint8Array(64 * 1024);
+  let posted = 0;
+  for (; card.link.writable; posted += piece.length) card.link.postWrite(0, piece);
+  assertEquals(posted, MIB, "the 16th piece makes it 1 MiB, with its headers");
+  const resumed = Promise.withResolvers<void>();
+  card.link.onWritable(resumed.resolve);
+  // They are read, and none is acknowledged.
+  for (let got = 0; got < posted; got += piece.length) await card.peer.next(0x10);
+  await resumed.promise;
+  assert(card.link.writable);
+});
+
 Deno.test("Link.writable is true for those who waited, in turn, before it is for who comes by", async () => {
   await using card = await rawCard(
     {},
