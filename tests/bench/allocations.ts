@@ -5,7 +5,7 @@
  */
 import { BenchCard, type End } from "./bench_card.ts";
 import { type BenchContext, type Row, row } from "./figures.ts";
-import { type DiskLoad, makeDisk, nameOf, runLoad } from "./loads.ts";
+import { type DiskLoad, nameOf, runLoad, sharedDisk } from "./loads.ts";
 
 const LOADS: readonly DiskLoad[] = [
   { rw: "randread", bs: "4k", depth: 32 },
@@ -22,8 +22,7 @@ const ALLOCATED = /"allocated":(\d+)/g;
 const WANTED = "at most 1024";
 
 export async function allocations({ quick, folder, progress }: BenchContext): Promise<Row[]> {
-  const disk = `${folder}/allocations.img`;
-  await makeDisk(disk);
+  const disk = await sharedDisk(folder);
   await using card = await BenchCard.start({ os: "diag", disk, v8Flags: FLAGS });
   const rows: Row[] = [];
   for (const load of LOADS) {
@@ -33,7 +32,7 @@ export async function allocations({ quick, folder, progress }: BenchContext): Pr
     const samples: Record<End, number[]> = { host: [], card: [] };
     for (let round = 0; round < (quick ? 1 : 5); round++) {
       const before = ENDS.map((end) => allocated(card, end));
-      const seconds = quick ? 1 : 3;
+      const seconds = quick ? 0.8 : 3;
       const requests = (await runLoad(card, load, seconds)).iops * seconds;
       ENDS.forEach((end, i) => samples[end].push((allocated(card, end) - before[i]!) / requests));
     }

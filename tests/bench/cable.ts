@@ -1,6 +1,7 @@
 /**
  * Two network namespaces, a veth between them, and over it what else leads from one to the other: a card's cable with
- * a TAP at both ends, and OpenVPN. All of it up at once, so that measurements can take turns.
+ * a TAP at both ends, and OpenVPN. All of it up at once, so that measurements can take turns; the ways can be added at
+ * once, too.
  *
  * Root only. Nothing of it touches this machine's own network, and nothing is left of it.
  *
@@ -24,6 +25,8 @@ export class Cable implements AsyncDisposable {
   readonly near: Namespace;
   readonly far: Namespace;
   readonly ways: Way[] = [];
+  /** Ways that have been begun. */
+  #begun = 0;
   readonly #owned: AsyncDisposableStack;
 
   private constructor(near: Namespace, far: Namespace, owned: AsyncDisposableStack) {
@@ -65,8 +68,8 @@ export class Cable implements AsyncDisposable {
 
   /** A host at the near end, its card at the far end, the link between them on the veth. */
   async addBridge(name: string, offload: boolean): Promise<void> {
-    const [near, far] = this.#addresses();
-    const tap = `card${this.ways.length}`;
+    const { number, near, far } = this.#begin();
+    const tap = `card${number}`;
     const host = this.#start(this.near, "piped", [
       ...["deno", ...await taskArguments("host"), "--listen", `${WIRE.near}:0`, "--insecure"],
       ...["--os", "diag", "--net", `tap:${tap}`, "--address", `${far}/24,${near}`],
@@ -85,17 +88,9 @@ export class Cable implements AsyncDisposable {
 
   /** OpenVPN over TCP, without cipher and authentication. */
   async addOpenvpn(name: string): Promise<void> {
-    const [near, far] = this.#addresses();
+    const { number, near, far } = this.#begin();
     const common = [
-      ...[
-        "openvpn",
-        "--dev",
-        `vpn${this.ways.length}`,
-        "--dev-type",
-        "tap",
-        "--port",
-        OPENVPN_PORT,
-      ],
+      ...["openvpn", "--dev", `vpn${number}`, "--dev-type", "tap", "--port", OPENVPN_PORT],
       ...["--cipher", "none", "--auth", "none", "--data-ciphers", "none", "--disable-dco"],
     ];
     for (
@@ -116,9 +111,11 @@ export class Cable implements AsyncDisposable {
     return this.#owned.disposeAsync();
   }
 
-  #addresses(): [near: string, far: string] {
-    const network = `10.98.${this.ways.length + 1}`;
-    return [`${network}.1`, `${network}.2`];
+  /** A number and addresses that no other way has. */
+  #begin(): { readonly number: number; readonly near: string; readonly far: string } {
+    const number = this.#begun++;
+    const network = `10.98.${number + 1}`;
+    return { number, near: `${network}.1`, far: `${network}.2` };
   }
 
   #start(namespace: Namespace, stderr: "piped" | "inherit" | "null", words: string[]) {

@@ -7,19 +7,15 @@
 import { BenchCard, diskBench } from "./bench_card.ts";
 import { farLink, farSockets } from "./far_link.ts";
 import { type BenchContext, median, type Row, row } from "./figures.ts";
+import { sharedDisk } from "./loads.ts";
 
 /** 20 ms each way, 1 Gbit/s each way. */
 const LINK = { delay: 20, rate: 125_000_000 };
-const DISK_BYTES = 256 * 1024 * 1024;
 const PIECE = 1 << 20;
-const SECONDS = 2;
-/** Of the stream: a second of it. */
-const STREAM_BYTES = LINK.rate;
 const DIRECTIONS = [{ rw: "read", from: "host" }, { rw: "write", from: "card" }] as const;
 
 export async function farDisk({ quick, folder, note }: BenchContext): Promise<Row[]> {
-  const disk = `${folder}/far.img`;
-  await makeDisk(disk);
+  const disk = await sharedDisk(folder);
   await using owned = new AsyncDisposableStack();
   const card = owned.use(
     await BenchCard.start({
@@ -28,12 +24,14 @@ export async function farDisk({ quick, folder, note }: BenchContext): Promise<Ro
       through: (port) => farLink(port, LINK, owned),
     }),
   );
+  const seconds = quick ? 1.5 : 2;
+  const streamBytes = LINK.rate * (quick ? 0.5 : 1);
   const samples = DIRECTIONS.map(() => ({ bridge: [] as number[], "TCP stream": [] as number[] }));
   for (let round = 0; round < (quick ? 1 : 5); round++) {
     for (const [index, { rw, from }] of DIRECTIONS.entries()) {
-      const { mb_s } = await diskBench(card, `rw=${rw} bs=1m depth=32 seconds=${SECONDS}`);
+      const { mb_s } = await diskBench(card, `rw=${rw} bs=1m depth=32 seconds=${seconds}`);
       samples[index]!.bridge.push(mb_s);
-      samples[index]!["TCP stream"].push(await stream(from));
+      samples[index]!["TCP stream"].push(await stream(from, streamBytes));
     }
   }
   const reached = samples.flatMap(({ "TCP stream": rates }) => rates);
@@ -47,20 +45,14 @@ export async function farDisk({ quick, folder, note }: BenchContext): Promise<Ro
   );
 }
 
-async function makeDisk(path: string): Promise<void> {
-  using file = await Deno.open(path, { write: true, create: true, truncate: true });
-  const bytes = new Uint8Array(PIECE).fill(0x5a);
-  for (let at = 0; at < DISK_BYTES; at += PIECE) await file.write(bytes);
-}
-
-/** MB/s of one stream, from its first byte to arrive to its last: the narrow part, without the way there. */
-async function stream(from: "host" | "card"): Promise<number> {
+/** MB/s of one stream of `length` bytes, from its first byte to arrive to its last: the narrow part, without the way there. */
+async function stream(from: "host" | "card", length: number): Promise<number> {
   await using owned = new AsyncDisposableStack();
   const { card, host } = await farSockets(LINK, owned);
   const [sender, receiver] = from === "host" ? [host, card] : [card, host];
   const sent = (async () => {
     const bytes = new Uint8Array(PIECE);
-    for (let left = STREAM_BYTES; left > 0;) {
+    for (let left = length; left > 0;) {
       left -= await sender.write(bytes.subarray(0, Math.min(left, PIECE)));
     }
   })();
@@ -68,7 +60,7 @@ async function stream(from: "host" | "card"): Promise<number> {
   const first = await receiver.read(into) ?? 0;
   const start = performance.now();
   let got = 0;
-  while (first + got < STREAM_BYTES) got += await receiver.read(into) ?? 0;
+  while (first + got < length) got += await receiver.read(into) ?? 0;
   const ms = performance.now() - start;
   await sent;
   return got / ms / 1000;

@@ -8,7 +8,7 @@ import { Conversation } from "./conversation.ts";
 import { type BenchContext, type Row, row, type Wanted } from "./figures.ts";
 import type { GrowthDisk, GrowthQuestion } from "./growth_host.ts";
 import type { CardsQuestion, CardsResult } from "./load_cards.ts";
-import { makeDisk } from "./loads.ts";
+import { sharedDisk } from "./loads.ts";
 import type { SequenceCost } from "./sequence_cost.ts";
 
 const PERMISSIONS = [
@@ -34,8 +34,7 @@ export async function growth(context: BenchContext): Promise<Row[]> {
   const { quick, folder, progress } = context;
   const rounds = quick ? 5 : 15;
   const seconds = quick ? 0.04 : 0.4;
-  const image = `${folder}/growth.img`;
-  await makeDisk(image);
+  const image = await sharedDisk(folder);
   const rings = RINGS.map((queueSize) => ({ choice: `${image},readonly`, queueSize }));
   const sparse = await Promise.all(
     Object.entries(DISKS).map(async ([name, bytes]) => {

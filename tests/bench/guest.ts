@@ -29,7 +29,7 @@ export interface DiskPass {
 }
 
 /** One `share`th of as many requests as tell something. */
-export function diskPasses(share: 1 | 2 | 8): DiskPass[] {
+export function diskPasses(share: 1 | 4 | 8): DiskPass[] {
   const large = { size: MIB, count: 128 / share, depth: 1 };
   const small = { size: 4096, count: 2000 / share, depth: 1 };
   const deep = { size: 4096, count: 256 / share, depth: 16 };

@@ -9,7 +9,7 @@ import type { Figure } from "./link_variants.ts";
 const PERMISSIONS = ["--allow-net", "--allow-run=deno", "--allow-read"];
 
 export async function link({ quick }: BenchContext): Promise<Row[]> {
-  const variants = await linesFrom("link_variants.ts", quick ? 0.25 : 2, quick ? 2 : 7, 0);
+  const variants = await linesFrom("link_variants.ts", quick ? 0.2 : 2, quick ? 2 : 7, 0);
   return [
     ratioRow("memory read, 128 KiB, depth 8", "MB/s", figures(variants, "read")),
     ratioRow("posted write, 128 KiB", "MB/s", figures(variants, "write")),

@@ -26,7 +26,7 @@ type Samples = Record<Variant, number[]>;
 export async function linuxCard(context: BenchContext): Promise<Row[]> {
   const { quick, folder, note, progress } = context;
   const image = await cardImage();
-  const passes = diskPasses(quick ? 2 : 1);
+  const passes = diskPasses(quick ? 4 : 1);
   // Before them a few of each, while code is being compiled: they do not count.
   const rounds = [diskPasses(8), ...Array.from({ length: quick ? 1 : 3 }, () => passes)];
   const original = `${folder}/linux-original.img`;

@@ -8,7 +8,7 @@ import type { Latency } from "./figures.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const DISK_BYTES = 256 * MIB;
+export const DISK_BYTES = 256 * MIB;
 
 export const SIZES = { "4k": 4 * KIB, "128k": 128 * KIB, "1m": MIB } as const;
 const WAYS = ["randread", "randwrite", "read", "write"] as const;
@@ -24,6 +24,13 @@ export interface DiskLoad {
 export const LOADS: readonly DiskLoad[] = Object.keys(SIZES).flatMap((bs) =>
   DEPTHS.flatMap((depth) => WAYS.map((rw) => ({ rw, bs: bs as keyof typeof SIZES, depth })))
 );
+
+/**
+ * What is run before any of `loads` counts, since code that is not compiled yet has no figure: random ones of each kind,
+ * the first of them last.
+ */
+export const warmUpOf = (loads: readonly DiskLoad[]): DiskLoad[] =>
+  loads.filter(({ rw }) => rw.startsWith("rand")).toReversed();
 
 export const nameOf = ({ rw, bs, depth }: DiskLoad): string => `${rw} ${bs}, depth ${depth}`;
 
@@ -53,6 +60,13 @@ export async function runLoad(
   seconds: number,
 ): Promise<DiskResult> {
   return await diskBench(card, `rw=${rw} bs=${bs} depth=${depth} seconds=${seconds}`);
+}
+
+/** The path of an image in `folder` that is there for all benchmarks of a run, which makes it if it is the first. */
+export async function sharedDisk(folder: string): Promise<string> {
+  const path = `${folder}/shared.img`;
+  await Deno.stat(path).catch(() => makeDisk(path));
+  return path;
 }
 
 /** An image of 256 MiB: no holes and no zeros, so that no side gains by them. */

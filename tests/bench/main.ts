@@ -46,7 +46,7 @@ const COMMAND = {
   about: "measures the bridge beside its peers: two processes on loopback, variants in turns.",
   options: {
     setup: { kind: "flag", help: "Install the peers, as Debian packages, and end." },
-    quick: { kind: "flag", help: "Fewer and shorter rounds: some two minutes." },
+    quick: { kind: "flag", help: "Fewer and shorter rounds: less than two minutes." },
     only: { kind: "list", value: "NAME,...", help: `Of ${NAMES}.` },
     json: { kind: "text", value: "FILE", help: "Write all figures there as JSON, too." },
   },

@@ -7,7 +7,7 @@
 import { Cable, type Way } from "./cable.ts";
 import { type BenchContext, type Row, row } from "./figures.ts";
 import { iperf, type Transfer } from "./iperf.ts";
-import { installed } from "./processes.ts";
+import { installed, together } from "./processes.ts";
 
 const OFFLOAD = "bridge, offloads";
 const PLAIN = "bridge";
@@ -67,10 +67,13 @@ async function measureAll(
   if (Deno.uid() !== 0) return note("namespaces and TAPs need root, so all of it is missing");
   if (!await installed("iperf3", note)) return;
   await using cable = await Cable.make();
-  await cable.addBridge(OFFLOAD, true);
-  await cable.addBridge(PLAIN, false);
-  if (await installed("openvpn", note)) await cable.addOpenvpn(OPENVPN);
   cable.addWire(VETH);
+  const openvpn = await installed("openvpn", note);
+  await together([
+    cable.addBridge(OFFLOAD, true),
+    cable.addBridge(PLAIN, false),
+    ...(openvpn ? [cable.addOpenvpn(OPENVPN)] : []),
+  ]);
   for (let round = 0; round < (quick ? 1 : 5); round++) {
     for (const [index, cell] of cells.entries()) {
       progress(cell.what);

@@ -35,6 +35,17 @@ export async function endProcess(process: Deno.ChildProcess): Promise<void> {
   await process.status;
 }
 
+/**
+ * Awaits all of `starting` even if one of them fails, so that whoever owns what they start can end it.
+ * @throws what the first that failed threw
+ */
+export async function together<T extends readonly unknown[] | []>(
+  starting: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(starting);
+  return await Promise.all(starting);
+}
+
 /** The port in a host's event `listening`; what it says besides is read and thrown away. */
 export async function listeningPort(host: Deno.ChildProcess): Promise<number> {
   const found = Promise.withResolvers<number>();

@@ -30,7 +30,7 @@ const CARD = { mac: [0x02, 0, 0, 0, 0, 0x01], address: [172, 31, 1, 1] };
 const FRAME_BYTES = 64;
 
 export async function roundTrips({ quick, folder }: BenchContext): Promise<Row[]> {
-  const count = quick ? 10 : 30;
+  const count = quick ? 7 : 30;
   const disk = `${folder}/round-trips.img`;
   await Deno.writeFile(disk, new Uint8Array());
   await Deno.truncate(disk, DISK_BYTES);

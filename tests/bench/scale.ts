@@ -20,8 +20,6 @@ const DISK_BYTES = 16 * 2 ** 20;
 /** So many cards make so many writes of 128 KiB: more than a queue's staging area has room for. */
 const WRITERS = 8;
 const WRITES = 144;
-/** Until a process has got over what it did, ms. */
-const SETTLE = 1000;
 
 interface Variant {
   readonly totals: number[];
@@ -33,8 +31,9 @@ export async function scale({ quick, folder, progress }: BenchContext): Promise<
   const seconds = quick ? 0.15 : 1;
   await using host = await startHost(folder);
   const { port } = await host.event(({ type }) => type === "listening");
+  // Until it has got over what it did.
   const settled = async (): Promise<number> => {
-    await new Promise((resolve) => setTimeout(resolve, SETTLE));
+    await new Promise((resolve) => setTimeout(resolve, quick ? 400 : 1000));
     return (await memoryUse(host.pid)).now;
   };
   const empty = await settled();

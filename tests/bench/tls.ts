@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BenchCard } from "./bench_card.ts";
+import { BenchCard, type BenchCardOptions } from "./bench_card.ts";
 import { type BenchContext, type Row, row } from "./figures.ts";
 import {
   type DiskLoad,
@@ -13,13 +13,14 @@ import {
   nameOf,
   runLoad,
   Samples,
+  sharedDisk,
   unitOf,
+  warmUpOf,
 } from "./loads.ts";
+import { together } from "./processes.ts";
 
 /** From 128 KiB up; how much smaller requests lose is for the reader. */
 const WANTED = "ratio at least 0.6";
-/** Code that is not compiled yet has no figure, s. */
-const WARM_UP = 0.25;
 
 /** In a hurry. What is in flight at the end of a load has to come, too: of the largest, no more than one. */
 const isQuick = ({ rw, bs, depth }: DiskLoad): boolean =>
@@ -28,16 +29,22 @@ const isQuick = ({ rw, bs, depth }: DiskLoad): boolean =>
 export async function tls({ quick, folder, progress }: BenchContext): Promise<Row[]> {
   const seconds = quick ? 0.08 : 1;
   const rounds = quick ? 2 : 5;
+  const loads = quick ? LOADS.filter(isQuick) : LOADS;
+  await using owned = new AsyncDisposableStack();
   // A disk that is written has one host.
-  const disks = { secure: `${folder}/tls.img`, plain: `${folder}/plain.img` };
-  for (const disk of Object.values(disks)) await makeDisk(disk);
-  await using secure = await BenchCard.start({ os: "diag", disk: disks.secure, secure: true });
-  await using plain = await BenchCard.start({ os: "diag", disk: disks.plain });
-  for (const load of LOADS.filter(isQuick)) {
-    for (const card of [secure, plain]) await runLoad(card, load, WARM_UP);
+  const disks = { secure: `${folder}/tls.img`, plain: await sharedDisk(folder) };
+  await makeDisk(disks.secure);
+  const start = (options: Pick<BenchCardOptions, "disk" | "secure">): Promise<BenchCard> =>
+    BenchCard.start({ os: "diag", ...options }).then((card) => owned.use(card));
+  const [secure, plain] = await together([
+    start({ disk: disks.secure, secure: true }),
+    start({ disk: disks.plain }),
+  ]);
+  for (const load of warmUpOf(loads)) {
+    for (const card of [secure, plain]) await runLoad(card, load, quick ? 0.2 : 0.5);
   }
   const rows: Row[] = [];
-  for (const load of quick ? LOADS.filter(isQuick) : LOADS) {
+  for (const load of loads) {
     progress(nameOf(load));
     const encrypted = new Samples(load);
     const open = new Samples(load);
