@@ -1,11 +1,11 @@
 /**
- * The bare link: the same frames as a disk's requests, between two processes, with no virtio and no disk. It is what the
- * bridge can reach at most.
+ * The bare link: the same frames as a disk's requests, between two processes, and the same I/O on the same image at the
+ * host's end, but no virtio and no device. It is what the bridge can reach at most; without an image, what the link can.
  *
  * @module
  */
 import type { CardQuestion, CeilingResult } from "./ceiling_card.ts";
-import type { Load } from "./ceiling_frames.ts";
+import type { Load } from "./ceiling_layout.ts";
 import type { HostQuestion } from "./ceiling_host.ts";
 import { Conversation } from "./conversation.ts";
 
@@ -20,9 +20,13 @@ export class Ceiling implements AsyncDisposable {
     this.#card = card;
   }
 
-  static async start(): Promise<Ceiling> {
+  /** Without `image` no request has any I/O. */
+  static async start(image?: string): Promise<Ceiling> {
     await using starting = new AsyncDisposableStack();
-    const host = starting.use(new Conversation("ceiling_host.ts", PERMISSIONS));
+    const [permissions, args] = image === undefined
+      ? [PERMISSIONS, []]
+      : [[...PERMISSIONS, `--allow-read=${image}`, `--allow-write=${image}`], [image]];
+    const host = starting.use(new Conversation("ceiling_host.ts", permissions, args));
     const port = await host.ask<number>({ type: "listen" } satisfies HostQuestion);
     const card = new Conversation("ceiling_card.ts", PERMISSIONS, [String(port)]);
     starting.move();

@@ -1,5 +1,5 @@
 /**
- * The card's end of the bare link: keeps requests in flight that are nothing but their frames, and times them.
+ * The card's end of the bare link: keeps requests in flight that are nothing but their frames here, and times them.
  *
  * Its argument is the host's port. Asked for a {@linkcode CardQuestion}, it answers with a {@linkcode CeilingResult}.
  *
@@ -7,7 +7,8 @@
  */
 import { Histogram, type Latencies } from "../../card/machine/diag/os/bench.ts";
 import { type Completer, dialLink, dialTcp, le16, viewOf } from "../../protocol/mod.ts";
-import { CARD_INDEX, CARD_MEMORY, type Load, REGISTERS, RequestFrames } from "./ceiling_frames.ts";
+import { RequestFrames } from "./ceiling_frames.ts";
+import { CARD_INDEX, CARD_MEMORY, type Load, REGISTERS } from "./ceiling_layout.ts";
 import { converse } from "./conversation.ts";
 
 export interface CardQuestion extends Load {

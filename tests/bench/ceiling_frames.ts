@@ -7,13 +7,16 @@
  * a posted write goes in pieces of its own before that. From the host: the data, cut at the largest posted write, and
  * for all requests that it serves together their used elements, the index and a doorbell in one posted write.
  *
- * Who sends leaves the bytes as they are in the outgoing batch: to fill them is the work of a device or a driver. Who
- * receives copies them into memory, which is what a posted write is.
+ * Who sends fills in what the other end needs to do its part: where a record lies, which sector it means, the indices,
+ * and of a read the data. All else stays as it is in the outgoing batch: to fill that is the work of a device or a
+ * driver. Who receives copies the bytes into memory, which is what a posted write is.
  *
  * @module
  */
 import {
+  address64,
   le16,
+  le32,
   MESSAGE,
   recordHeaderSize,
   recordSize,
@@ -23,37 +26,35 @@ import {
   virtioBlock,
   VIRTQ_USED_ELEM,
 } from "../../protocol/mod.ts";
+import {
+  addRing,
+  CARD_INDEX,
+  DATA,
+  HOST_INDEX,
+  HOST_RING,
+  INDEX,
+  type Load,
+  QUEUE,
+  REGISTERS,
+  RING_ENTRY,
+  SEGMENT,
+  STAGING,
+  USED_RING,
+} from "./ceiling_layout.ts";
 
-/** A disk load. */
-export interface Load {
-  readonly write: boolean;
-  /** Of each request. */
-  readonly bytes: number;
-  /** Requests in flight. */
-  readonly depth: number;
-}
-
-/** Entries of the rings. */
-export const QUEUE = 128;
-/** Bytes of one data segment at most, as the host's disk offers it. */
-const SEGMENT = 128 * 1024;
-const INDEX = 2;
-const RING_ENTRY = 4;
+const { REQUEST, SECTOR_SIZE } = virtioBlock;
 const DOORBELL = 4;
+/** The mirror goes back to the beginning of its staging area after so many bytes, if what is there was served. */
+const STAGING_NEAR = 2 ** 20;
+const MIRROR = { address: HOST_RING, entry: RING_ENTRY, size: QUEUE };
+const USED = { address: USED_RING, entry: VIRTQ_USED_ELEM.size, size: QUEUE };
 
-/** Where things are at the host: mirror index, mirror ring, staging. */
-export const HOST_INDEX = 0;
-const HOST_RING = 16;
-const STAGING = 4096;
-const STAGING_LENGTH = 16 * 2 ** 20;
-export const HOST_MEMORY = STAGING + STAGING_LENGTH;
-
-/** Where they are at the card: used index, used ring, and data; its registers are elsewhere. */
-export const CARD_INDEX = 0;
-const USED_RING = 16;
-export const DATA = 4096;
-export const CARD_MEMORY = DATA + 64 * 2 ** 20;
-export const REGISTERS = 2 ** 32;
+/** What a load's records are like: bytes of header and segments, of what is pushed behind them, and of all of it. */
+export function recordOf({ write, bytes }: Load) {
+  const writable = write ? 1 : Math.ceil(bytes / SEGMENT) + 1;
+  const pushed = REQUEST.size + (write ? bytes : 0);
+  return { header: recordHeaderSize(writable), pushed, size: recordSize(writable, pushed) };
+}
 
 /** What the card sends. */
 export class RequestFrames {
@@ -61,33 +62,37 @@ export class RequestFrames {
   readonly #spans = new SpanList();
   /** Requests sent, mod 2^16. */
   #index = 0;
-  /** Where the next record goes. */
-  #at = 0;
-  #header = 0;
-  #pushed = 0;
-  #record = 0;
+  #load: Load = { write: false, bytes: SECTOR_SIZE, depth: 1, random: false, places: 1 };
+  #record = recordOf(this.#load);
+  /** Records at the host. */
+  #staging = { address: STAGING, entry: 0, size: 1 };
+  /** The next one of a load that goes from place to place. */
+  #next = 0;
 
   constructor(link: Requester) {
     this.#link = link;
   }
 
-  use({ write, bytes }: Load): void {
-    const writable = write ? 1 : Math.ceil(bytes / SEGMENT) + 1;
-    this.#header = recordHeaderSize(writable);
-    this.#pushed = virtioBlock.REQUEST.size + (write ? bytes : 0);
-    this.#record = recordSize(writable, this.#pushed);
+  use(load: Load): void {
+    this.#load = load;
+    this.#record = recordOf(load);
+    const { size: entry } = this.#record;
+    const size = QUEUE * entry <= STAGING_NEAR ? QUEUE : load.depth;
+    this.#staging = { address: STAGING, entry, size };
+    this.#next = 0;
   }
 
   /** Sends `count` requests, or as many of them as the link takes now; returns how many. */
   send(count: number): number {
     const { maxPayload } = this.#link;
-    const large = this.#record + RING_ENTRY + INDEX > maxPayload;
-    const most = large ? QUEUE : Math.floor((maxPayload - INDEX) / (this.#record + RING_ENTRY));
+    const { size } = this.#record;
+    const large = size + RING_ENTRY + INDEX > maxPayload;
+    const most = large ? QUEUE : Math.floor((maxPayload - INDEX) / (size + RING_ENTRY));
     let sent = 0;
     while (sent < count && this.#link.writable) {
       let now = Math.min(count - sent, most);
       if (large) now = this.#sendRecords(now);
-      this.#sendIndex(now, large ? 0 : now * this.#record);
+      this.#sendIndex(now, large ? 0 : now);
       sent += now;
     }
     return sent;
@@ -96,49 +101,66 @@ export class RequestFrames {
   /** Records that a posted write cannot hold: header first, then the data in pieces. */
   #sendRecords(count: number): number {
     const { maxPayload } = this.#link;
+    const { header, pushed } = this.#record;
     let sent = 0;
     while (sent < count && this.#link.writable) {
-      const at = this.#place(this.#record);
-      this.#open(at, this.#header);
-      for (let done = 0; done < this.#pushed; done += maxPayload) {
-        this.#open(at + this.#header + done, Math.min(maxPayload, this.#pushed - done));
+      const at = STAGING + this.#offset(sent);
+      this.#open(at, header);
+      for (let done = 0; done < pushed; done += maxPayload) {
+        const place = this.#open(at + header + done, Math.min(maxPayload, pushed - done));
+        if (done === 0) this.#fill(viewOf(place), 0);
       }
       sent++;
     }
     return sent;
   }
 
+  /** `records` of `count` requests are not there yet. */
   #sendIndex(count: number, records: number): void {
     const spans = this.#spans;
+    const { header, size } = this.#record;
     spans.clear();
-    if (records > 0) spans.add(this.#place(records), records);
-    addRing(spans, HOST_RING, RING_ENTRY, this.#index, count);
+    if (records > 0) addRing(spans, this.#staging, this.#index, records);
+    addRing(spans, MIRROR, this.#index, count);
     spans.add(HOST_INDEX, INDEX);
-    const place = this.#link.openWrite(spans.spans());
+    const view = viewOf(this.#link.openWrite(spans.spans()));
+    for (let i = 0; i < records; i++) this.#fill(view, i * size + header);
+    for (let i = 0; i < count; i++) {
+      le32.set(view, records * size + i * RING_ENTRY, this.#offset(i));
+    }
     this.#index = (this.#index + count) & 0xffff;
-    le16.set(viewOf(place), place.length - INDEX, this.#index);
+    le16.set(view, view.byteLength - INDEX, this.#index);
     this.#link.message(MESSAGE.msi, 1);
   }
 
-  #place(length: number): number {
-    if (this.#at + length > STAGING_LENGTH) this.#at = 0;
-    const at = this.#at;
-    this.#at += length;
-    return STAGING + at;
+  /** Of the record of the request that is `ahead` of the next one, in staging. */
+  #offset(ahead: number): number {
+    const { entry, size } = this.#staging;
+    return entry * ((this.#index + ahead) % size);
   }
 
-  #open(address: number, length: number): void {
+  /** Of a request's header, which begins `at`, what the host needs of it. */
+  #fill(view: DataView, at: number): void {
+    const { bytes, random, places } = this.#load;
+    const place = random ? Math.floor(Math.random() * places) : this.#next++ % places;
+    address64.set(view, at + REQUEST.at.sector, place * bytes / SECTOR_SIZE);
+  }
+
+  #open(address: number, length: number): Uint8Array {
     this.#spans.clear();
     this.#spans.add(address, length);
-    this.#link.openWrite(this.#spans.spans());
+    return this.#link.openWrite(this.#spans.spans());
   }
 }
+
+/** Puts data of a read, from its byte number `at` on, into its place in the outgoing batch. */
+export type Fill = (into: Uint8Array, at: number) => void;
 
 /** What the host sends. */
 export class AnswerFrames {
   readonly #link: Requester;
   readonly #spans = new SpanList();
-  #load: Load = { write: false, bytes: 0, depth: 1 };
+  #load: Pick<Load, "write" | "bytes" | "depth"> = { write: false, bytes: 0, depth: 1 };
   /** Requests answered, and those of them that the card knows of, mod 2^16. */
   #answered = 0;
   #published = 0;
@@ -155,23 +177,26 @@ export class AnswerFrames {
     return this.#answered;
   }
 
-  /** Data and status of one request. */
-  answer(): void {
+  /** Data and status of one request; without `fill` the data are what they are. */
+  answer(fill?: Fill): void {
     const { maxPayload } = this.#link;
     const { write, bytes, depth } = this.#load;
-    const length = (write ? 0 : bytes) + 1;
+    const data = write ? 0 : bytes;
+    const length = data + 1;
     const address = DATA + (this.#answered % depth) * bytes;
     const spans = this.#spans;
     for (let at = 0; at < length;) {
+      const start = at;
       const end = Math.min(length, at + maxPayload);
       spans.clear();
       // Data and status lie apart, and so do the segments of the data.
       while (at < end) {
-        const next = at === length - 1 ? length : Math.min(end, length - 1, at + SEGMENT);
+        const next = at === data ? length : Math.min(end, data, at + SEGMENT);
         spans.add(address + at, next - at);
         at = next;
       }
-      this.#link.openWrite(spans.spans());
+      const place = this.#link.openWrite(spans.spans());
+      if (fill !== undefined && start < data) fill(place.subarray(0, data - start), start);
     }
     this.#answered = (this.#answered + 1) & 0xffff;
   }
@@ -182,25 +207,11 @@ export class AnswerFrames {
     if (count === 0) return;
     const spans = this.#spans;
     spans.clear();
-    addRing(spans, USED_RING, VIRTQ_USED_ELEM.size, this.#published, count);
+    addRing(spans, USED, this.#published, count);
     spans.add(CARD_INDEX, INDEX);
     spans.add(REGISTERS, DOORBELL);
     const place = this.#link.openWrite(spans.spans());
     this.#published = this.#answered;
     le16.set(viewOf(place), place.length - DOORBELL - INDEX, this.#published);
   }
-}
-
-/** `count` entries of a ring from number `index` on: two spans if they go round its end. */
-function addRing(
-  spans: SpanList,
-  ring: number,
-  entry: number,
-  index: number,
-  count: number,
-): void {
-  const slot = index % QUEUE;
-  const run = Math.min(count, QUEUE - slot);
-  spans.add(ring + entry * slot, entry * run);
-  if (run < count) spans.add(ring, entry * (count - run));
 }

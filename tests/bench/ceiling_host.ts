@@ -1,84 +1,38 @@
 /**
  * The host's end of the bare link: answers requests with the frames of a disk's answer, and posts what a download posts.
  *
- * Asked for a {@linkcode HostQuestion}: `listen` answers with the port, `load` says what the requests are from now on,
- * `download` posts so many bytes, in pieces, and answers with the seconds that it took until the card had them.
+ * Its argument is the image that the requests are for; without it they are frames and nothing else. Asked for a
+ * {@linkcode HostQuestion}: `listen` answers with the port, `load` says what the requests are from now on, `download`
+ * posts so many bytes, in pieces, and answers with the seconds that it took until the card had them.
  *
  * @module
  */
-import { setImmediate } from "node:timers";
-import {
-  type Completer,
-  le16,
-  type Link,
-  LinkServer,
-  listenTcp,
-  viewOf,
-} from "../../protocol/mod.ts";
-import { AnswerFrames, DATA, HOST_INDEX, HOST_MEMORY, type Load } from "./ceiling_frames.ts";
+import { type Completer, type Link, LinkServer, listenTcp } from "../../protocol/mod.ts";
+import { CeilingDisk } from "./ceiling_disk.ts";
+import { DATA, type Load } from "./ceiling_layout.ts";
 import { converse } from "./conversation.ts";
+import { ImageFile } from "./image_file.ts";
 
 export type HostQuestion =
   | { readonly type: "listen" }
   | { readonly type: "load"; readonly load: Load }
   | { readonly type: "download"; readonly bytes: number; readonly piece: number };
 
-/** Answers of one turn: what is ready leaves while the next ones are made. In bytes. */
-const TURN = 512 * 1024;
-
-const memory = new Uint8Array(HOST_MEMORY);
-const view = viewOf(memory);
-const up = Promise.withResolvers<Disk>();
-let serve: () => void = () => {};
+const [path] = Deno.args;
+const image = path === undefined ? undefined : new ImageFile(path);
+const up = Promise.withResolvers<{ readonly link: Link; readonly disk: CeilingDisk }>();
+let disk: CeilingDisk;
 
 const completer: Completer = {
-  memoryWrite: (address, bytes) => memory.set(bytes, address),
-  memoryRead: (address, into) => into.set(memory.subarray(address, address + into.length)),
+  memoryWrite: (address, bytes) => disk.memory.set(bytes, address),
+  memoryRead: (address, into) => into.set(disk.memory.subarray(address, address + into.length)),
   configRead: () => 0,
   configWrite() {},
   ioRead: () => 0,
   ioWrite() {},
-  message: () => serve(),
+  message: () => disk.serve(),
   batchEnd() {},
 };
-
-/** Answers whatever comes. */
-class Disk {
-  readonly link: Link;
-  readonly #answers: AnswerFrames;
-  #bytesEach = 0;
-  #waits = false;
-
-  constructor(link: Link) {
-    this.link = link;
-    this.#answers = new AnswerFrames(link);
-  }
-
-  use(load: Load): void {
-    this.#answers.use(load);
-    this.#bytesEach = load.write ? 0 : load.bytes;
-  }
-
-  serve(): void {
-    if (this.#waits) return;
-    const index = le16.get(view, HOST_INDEX);
-    for (let room = TURN; this.#answers.answered !== index; room -= this.#bytesEach) {
-      this.#waits = !this.link.writable || room <= 0;
-      if (this.#waits) {
-        if (room <= 0) setImmediate(this.#goOn);
-        else this.link.onWritable(this.#goOn);
-        break;
-      }
-      this.#answers.answer();
-    }
-    this.#answers.publish();
-  }
-
-  readonly #goOn = (): void => {
-    this.#waits = false;
-    this.serve();
-  };
-}
 
 const listener = listenTcp("127.0.0.1", 0);
 const server = new LinkServer({
@@ -86,9 +40,8 @@ const server = new LinkServer({
   identity: crypto.getRandomValues(new Uint8Array(16)),
   accept: () => ({ completer }),
   onLink(link) {
-    const disk = new Disk(link);
-    serve = () => disk.serve();
-    up.resolve(disk);
+    disk = new CeilingDisk(link, image);
+    up.resolve({ link, disk });
   },
 });
 
@@ -110,7 +63,7 @@ await converse<HostQuestion>(async (question) => {
     case "listen":
       return listener.port;
     case "load":
-      (await up.promise).use(question.load);
+      (await up.promise).disk.use(question.load);
       return null;
     case "download":
       return await download(question.bytes, question.piece);

@@ -1,6 +1,6 @@
 /**
  * Console: from a key at the host to its echo from the card's OS, beside a byte there and back between two processes over
- * TCP, and beside a message there and back on the bare link.
+ * TCP, and beside a message there and back on the link alone.
  *
  * @module
  */

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { VirtioPciFunction } from "../../card/driver/virtio_pci.ts";
 import type { CardMemory } from "../../card/machine/types.ts";
 import {
@@ -17,6 +16,7 @@ import {
   viewOf,
   virtioBlock,
 } from "../../protocol/mod.ts";
+import { ImageFile } from "./image_file.ts";
 import { LocalQueue } from "./local_queue.ts";
 
 const { CONFIG, REQUEST, REQUEST_TYPE, SECTOR_SIZE, STATUS } = virtioBlock;
@@ -26,15 +26,15 @@ const SEGMENTS = 126;
 export class LocalDisk implements Disposable {
   readonly function: VirtioPciFunction;
   readonly #memory: CardMemory;
-  readonly #file: number;
+  readonly #image: ImageFile;
   readonly #config = new Uint8Array(CONFIG.at.seg_max + 4);
   #queue: LocalQueue | undefined;
 
   constructor(memory: CardMemory, path: string) {
     this.#memory = memory;
-    this.#file = openSync(path, "r+");
+    this.#image = new ImageFile(path);
     const view = viewOf(this.#config);
-    const sectors = Math.floor(fstatSync(this.#file).size / SECTOR_SIZE);
+    const sectors = Math.floor(this.#image.size / SECTOR_SIZE);
     le32.set(view, CONFIG.at.capacity, sectors >>> 0);
     le32.set(view, CONFIG.at.capacity + 4, Math.floor(sectors / 2 ** 32));
     le32.set(view, CONFIG.at.seg_max, SEGMENTS);
@@ -69,7 +69,7 @@ export class LocalDisk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#file);
+    this.#image[Symbol.dispose]();
   }
 
   #serve(): void {
@@ -87,33 +87,19 @@ export class LocalDisk implements Disposable {
     const [from, to] = type === REQUEST_TYPE.IN
       ? [walker.readableCount, last]
       : [1, walker.readableCount];
-    let position = sector;
+    let position = sector * SECTOR_SIZE;
     for (let i = from; i < to; i++) {
       const address = walker.addresses[i]!;
       const bytes = this.#memory.bytes().subarray(address, address + walker.lengths[i]!);
       if (type === REQUEST_TYPE.IN) {
-        this.#read(position, bytes);
+        this.#image.read(position, bytes);
         this.#memory.written(address, address + bytes.length);
-      } else if (type === REQUEST_TYPE.OUT) this.#write(position, bytes);
-      position += bytes.length / SECTOR_SIZE;
+      } else if (type === REQUEST_TYPE.OUT) this.#image.write(position, bytes);
+      position += bytes.length;
     }
     const known = type === REQUEST_TYPE.IN || type === REQUEST_TYPE.OUT ||
       type === REQUEST_TYPE.FLUSH;
     view.setUint8(walker.addresses[last]!, known ? STATUS.OK : STATUS.UNSUPP);
     return walker.writableLength;
-  }
-
-  #read(sector: number, into: Uint8Array): void {
-    for (let done = 0; done < into.length;) {
-      const position = sector * SECTOR_SIZE + done;
-      done += readSync(this.#file, into, done, into.length - done, position);
-    }
-  }
-
-  #write(sector: number, from: Uint8Array): void {
-    for (let done = 0; done < from.length;) {
-      const position = sector * SECTOR_SIZE + done;
-      done += writeSync(this.#file, from, done, from.length - done, position);
-    }
   }
 }

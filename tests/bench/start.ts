@@ -66,7 +66,7 @@ async function nothing(): Promise<number> {
 async function download({ quick, folder }: BenchContext): Promise<Row> {
   const image = `${folder}/download.img`;
   await Deno.writeFile(image, new Uint8Array(IMAGE_BYTES).fill(0x5a));
-  const samples = { bridge: [] as number[], "bare link": [] as number[] };
+  const samples = { bridge: [] as number[], "link alone": [] as number[] };
   const rate = (seconds: number) => IMAGE_BYTES / 1e6 / seconds;
   await using ceiling = await Ceiling.start();
   for (let round = 0; round < (quick ? 1 : 9); round++) {
@@ -76,7 +76,7 @@ async function download({ quick, folder }: BenchContext): Promise<Row> {
       ...["--connect", `127.0.0.1:${port}`, "--machine", "diag"],
     ], { limit: LIMIT });
     samples.bridge.push(rate(await host.ask({ type: "download" } satisfies DownloadQuestion)));
-    samples["bare link"].push(rate(await ceiling.download(IMAGE_BYTES, PIECE)));
+    samples["link alone"].push(rate(await ceiling.download(IMAGE_BYTES, PIECE)));
   }
   return row("download of a 64 MiB image", "MB/s", samples);
 }

@@ -6,7 +6,8 @@ import { bench as load } from "../../card/machine/diag/os/bench.ts";
 import { BlockDevice, diagImages, Host, MemoryBackend } from "../../mod.ts";
 import { HEADER, isControl, SPAN, TYPE } from "../../protocol/link/frame.ts";
 import { le16, le32, type Span, type Transport, u8, viewOf } from "../../protocol/mod.ts";
-import { AnswerFrames, type Load, RequestFrames } from "../bench/ceiling_frames.ts";
+import { AnswerFrames, RequestFrames } from "../bench/ceiling_frames.ts";
+import type { Load } from "../bench/ceiling_layout.ts";
 import { MemoryListener } from "../support/memory_listener.ts";
 import { RecordingRequester } from "../support/recording_requester.ts";
 
@@ -128,12 +129,13 @@ class Frames extends RecordingRequester {
   }
 }
 
+const RANDOM = { random: true, places: 4 } as const;
 const LOADS: readonly (Load & { readonly count: number })[] = [
   ...[false, true].flatMap((write) => [
-    { write, bytes: 4096, depth: 1, count: 3 },
-    { write, bytes: 4096, depth: 8, count: 8 },
-    { write, bytes: 128 * 1024, depth: 1, count: 2 },
-    { write, bytes: MIB, depth: 1, count: 2 },
+    { ...RANDOM, write, bytes: 4096, depth: 1, count: 3 },
+    { ...RANDOM, write, bytes: 4096, depth: 8, count: 8 },
+    { ...RANDOM, write, bytes: 128 * 1024, depth: 1, count: 2 },
+    { ...RANDOM, write, bytes: MIB, depth: 1, count: 2 },
   ]),
 ];
 
