@@ -43,6 +43,9 @@ const MAX_DATA = LIMITS.segments * LIMITS.segmentBytes;
 /** Bytes of requests that wait for the backend or the link, above which no further chain is taken. */
 const MAX_BYTES_IN_FLIGHT = 32 * 1024 * 1024;
 
+/** Answers that leave while the next ones are made: card and host work at the same time. Fewer cost more than that gains. */
+const EARLY = 16;
+
 /** Kinds of requests that are counted, by number; the last is all that are none of the others. */
 export const BLOCK_REQUESTS = [
   "read",
@@ -103,7 +106,7 @@ export class BlockRequests {
     this.#meter = options.meter;
     this.#session = session;
     this.#queue = queue;
-    this.#pump = new ChainPump(session, queue, (chain) => this.#take(chain));
+    this.#pump = new ChainPump(session, queue, (chain) => this.#take(chain), { early: EARLY });
     this.#flush = new SharedFlush(() => this.#backend.flush(session.signal));
   }
 

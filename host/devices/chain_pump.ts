@@ -5,7 +5,8 @@
  * handler cannot take the chain now ({@linkcode ChainPump.resume}), or the turn's budget is spent (the next macrotask).
  * The budget has a time, too: a disk that keeps the process for 200 ms a request must not keep it for 64 requests, or
  * the peer waits in vain for a sign of life.
- * Whatever is given back in one turn is published once.
+ * Whatever is given back in one turn is published once; or, where the driver waits for it, in parts of some chains, so
+ * that it takes the first while the others are served.
  *
  * Invariant: a chain that was popped is either given back, held by the handler, or the pump's one held chain.
  *
@@ -32,10 +33,16 @@ export type ChainHandler = (chain: DescriptorChain) => boolean;
 
 type State = "idle" | "running" | "blocked" | "full" | "yielded" | "late" | "stopped";
 
+export interface ChainPumpOptions {
+  /** Chains of a turn after which those given back leave, and again after as many. */
+  readonly early?: number;
+}
+
 export class ChainPump {
   readonly #session: DeviceSession;
   readonly #queue: DeviceQueue;
   readonly #handle: ChainHandler;
+  readonly #early: number;
   #state: State = "idle";
   #held: DescriptorChain | undefined;
   #resumed = false;
@@ -43,10 +50,16 @@ export class ChainPump {
   #immediate: ReturnType<typeof setImmediate> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(session: DeviceSession, queue: DeviceQueue, handle: ChainHandler) {
+  constructor(
+    session: DeviceSession,
+    queue: DeviceQueue,
+    handle: ChainHandler,
+    { early = TURN_CHAINS }: ChainPumpOptions = {},
+  ) {
     this.#session = session;
     this.#queue = queue;
     this.#handle = handle;
+    this.#early = early;
   }
 
   /** There may be chains. */
@@ -119,8 +132,15 @@ export class ChainPump {
     return this.#state === "stopped";
   }
 
+  /** Not waiting for the end of the turn. */
+  #publishNow(): void {
+    this.#publish();
+    this.#session.flush();
+  }
+
   #take(): State {
     let bytes = TURN_BYTES;
+    let early = this.#early;
     const end = Date.now() + TURN_MS;
     for (let chains = TURN_CHAINS; chains > 0 && bytes > 0; chains--) {
       if (!this.#session.writable) return "full";
@@ -134,6 +154,10 @@ export class ChainPump {
         this.#held = undefined;
         bytes -= chain.readableLength + chain.writableLength;
         if (Date.now() > end) return "late";
+        if (--early === 0) {
+          this.#publishNow();
+          early = this.#early;
+        }
       } else if (!this.#resumed) {
         return "blocked";
       }

@@ -44,6 +44,10 @@ export class Session implements DeviceSession {
     }, this.signal);
   }
 
+  flush(): void {
+    this.#options.requester.flush();
+  }
+
   fail(error: unknown): void {
     if (this.signal.aborted) return;
     this.end();

@@ -76,6 +76,8 @@ export interface DeviceSession {
   /** Link back-pressure: false means stop popping; `onWritable` calls back once. */
   readonly writable: boolean;
   onWritable(resume: () => void): void;
+  /** What was published leaves now, rather than at the end of this turn of the event loop. */
+  flush(): void;
   /** Marks the device broken for the driver; every further call on its queues does nothing. */
   fail(error: unknown): void;
 }

@@ -452,13 +452,14 @@ Deno.test("BlockDevice fails when a fetch fails for another reason than a reset"
   assertInstanceOf(driver.session.failure, Error);
 });
 
-Deno.test("BlockDevice serves a deep queue in turns, one publish each", async () => {
+Deno.test("BlockDevice serves a deep queue in turns of 64, and lets every sixteen answers leave", async () => {
   await using driver = new BlockDriver({ backend: disk() });
   const add = () => driver.queue.add({ readable: header(REQUEST_TYPE.IN, 0), writable: 513 });
   const chains = Array.from({ length: 100 }, add);
   driver.device.notified(0);
   await Promise.all(chains.map(({ used }) => used));
-  assertEquals(driver.queue.publishes, 2);
+  // 4 × 16, and 16, 16 and 4 of the second turn.
+  assertEquals([driver.queue.publishes, driver.session.flushes], [7, 6]);
   assertGreater(driver.queue.used.length, 99);
 });
 

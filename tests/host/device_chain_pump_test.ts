@@ -1,14 +1,17 @@
 import FakeTimers from "@sinonjs/fake-timers";
 import { assertEquals, assertInstanceOf } from "@std/assert";
-import { ChainPump } from "../../host/devices/chain_pump.ts";
+import { ChainPump, type ChainPumpOptions } from "../../host/devices/chain_pump.ts";
 import type { DescriptorChain } from "../../host/driver/virtio_device.ts";
 import { DriverError } from "../../protocol/mod.ts";
 import { FakeSession } from "../support/fake_queue.ts";
 
-function pumped(handle: (chain: DescriptorChain, pump: ChainPump) => boolean) {
+function pumped(
+  handle: (chain: DescriptorChain, pump: ChainPump) => boolean,
+  options: ChainPumpOptions = {},
+) {
   const session = new FakeSession([256], 0n);
   const queue = session.queues[0]!;
-  const pump: ChainPump = new ChainPump(session, queue, (chain) => handle(chain, pump));
+  const pump: ChainPump = new ChainPump(session, queue, (chain) => handle(chain, pump), options);
   return { session, queue, pump };
 }
 
@@ -22,6 +25,13 @@ Deno.test("ChainPump gives a batch back with one publish", () => {
   for (let i = 0; i < 10; i++) queue.add({});
   pump.kick();
   assertEquals([queue.used.length, queue.publishes], [10, 1]);
+});
+
+Deno.test("ChainPump lets the first of a turn leave early, where that is asked for", () => {
+  const { session, queue, pump } = pumped(give, { early: 4 });
+  for (let i = 0; i < 10; i++) queue.add({});
+  pump.kick();
+  assertEquals([queue.used.length, queue.publishes, session.flushes], [10, 3, 2]);
 });
 
 Deno.test("ChainPump publishes once for chains given back later in one turn", async () => {

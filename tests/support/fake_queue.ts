@@ -192,6 +192,8 @@ export class FakeSession implements DeviceSession {
   adopted = false;
   readonly #abort = new AbortController();
   readonly #waiting: (() => void)[] = [];
+  /** Calls of `flush`. */
+  flushes = 0;
   /** What the device failed with. */
   failure: unknown;
   #writable = true;
@@ -214,6 +216,9 @@ export class FakeSession implements DeviceSession {
   onWritable(resume: () => void): void {
     if (this.#writable) queueMicrotask(resume);
     else this.#waiting.push(resume);
+  }
+  flush(): void {
+    this.flushes++;
   }
   fail(error: unknown): void {
     this.failure ??= error;
