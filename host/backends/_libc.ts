@@ -16,10 +16,10 @@ import { STUB_CODE, stubLibrary } from "./_elf.ts";
 /** System call numbers (x86_64 has its own table, aarch64 the generic one). `poll` is ppoll: aarch64 has no other. */
 // deno-fmt-ignore
 const NUMBERS = {
-  x86_64: { read: 0, write: 1, close: 3, ioctl: 16, socket: 41, bind: 49, socketpair: 53, fcntl: 72, openat: 257,
-    ppoll: 271, fallocate: 285, eventfd2: 290 },
-  aarch64: { read: 63, write: 64, close: 57, ioctl: 29, socket: 198, bind: 200, socketpair: 199, fcntl: 25, openat: 56,
-    ppoll: 73, fallocate: 47, eventfd2: 19 },
+  x86_64: { read: 0, write: 1, close: 3, ioctl: 16, socket: 41, bind: 49, getsockname: 51, getpeername: 52,
+    socketpair: 53, setsockopt: 54, fcntl: 72, openat: 257, ppoll: 271, fallocate: 285, eventfd2: 290 },
+  aarch64: { read: 63, write: 64, close: 57, ioctl: 29, socket: 198, bind: 200, getsockname: 204, getpeername: 205,
+    socketpair: 199, setsockopt: 208, fcntl: 25, openat: 56, ppoll: 73, fallocate: 47, eventfd2: 19 },
 } as const;
 
 /** Flags of `open` that both processors number alike. */
@@ -41,6 +41,12 @@ const SYMBOLS = {
   open: { name: "sys", parameters: ["i32", "i32", "buffer", "i32", "i32"], result: "i32" },
   ioctl: { name: "sys", parameters: ["i32", "i32", "u32", "buffer"], result: "i32" },
   ioctlValue: { name: "sys", parameters: ["i32", "i32", "u32", "usize"], result: "i32" },
+  names: { name: "sys", parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
+  option: {
+    name: "sys",
+    parameters: ["i32", "i32", "i32", "i32", "buffer", "usize"],
+    result: "i32",
+  },
   socketpair: { name: "sys", parameters: ["i32", "i32", "i32", "i32", "buffer"], result: "i32" },
   fallocate: { name: "sys", parameters: ["i32", "i32", "i32", "i64", "i64"], result: "i32" },
   ppoll: {
@@ -132,6 +138,22 @@ export class Libc implements Disposable {
     return this.#call.io(this.#nr.bind, fd, address as Uint8Array<ArrayBuffer>, address.length);
   }
 
+  /** The address at this end of a socket into `address`, with its length in the one element of `length`. */
+  getsockname(fd: number, address: Uint8Array, length: Uint32Array): number {
+    return this.#names(this.#nr.getsockname, fd, address, length);
+  }
+
+  /** The same of the far end. */
+  getpeername(fd: number, address: Uint8Array, length: Uint32Array): number {
+    return this.#names(this.#nr.getpeername, fd, address, length);
+  }
+
+  /** `value` as setsockopt(2) and the option want it. */
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): number {
+    const bytes = value as Uint8Array<ArrayBuffer>;
+    return this.#call.option(this.#nr.setsockopt, fd, level, option, bytes, BigInt(bytes.length));
+  }
+
   /** A connected pair of UNIX stream sockets into `pair`. */
   socketpair(pair: Int32Array): number {
     const into = new Uint8Array(pair.buffer, pair.byteOffset, 8) as Uint8Array<ArrayBuffer>;
@@ -162,6 +184,12 @@ export class Libc implements Disposable {
       BigInt(offset),
       BigInt(length),
     );
+  }
+
+  #names(call: number, fd: number, address: Uint8Array, length: Uint32Array): number {
+    length[0] = address.length;
+    const into = new Uint8Array(length.buffer, length.byteOffset, 4) as Uint8Array<ArrayBuffer>;
+    return this.#call.names(call, fd, address as Uint8Array<ArrayBuffer>, into);
   }
 
   /** Gives the library back; no call of this object may be made or be under way. */

@@ -30,6 +30,7 @@ import {
 import type { Card } from "../cards/card.ts";
 import type { ControlledCardOptions } from "../cards/controlled_card.ts";
 import { ControlledHost } from "../cards/controlled_host.ts";
+import { pollConnections } from "../backends/link_socket.ts";
 import type { HostConfig } from "../config/schema.ts";
 import { RefusalLog } from "../control/refusals.ts";
 import { lineOf } from "../control/report.ts";
@@ -103,7 +104,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       trusts: trusts("card", config.identity),
       onRefused,
     })
-    : listenTcp(listen.hostname, listen.port);
+    : pollConnections(listenTcp(listen.hostname, listen.port));
   let ending = false;
   /** Of cards that cannot be heard any more. */
   const unheard = new Map<string, AbortController>();

@@ -52,6 +52,7 @@ export class Connection {
   #writing = false;
   #batching = false;
   #scheduled = false;
+  #relieving = false;
   #heard = true;
   #quiet = 0;
   #pingId = 0;
@@ -108,16 +109,33 @@ export class Connection {
   /** Starts the next write now, unless one is under way. */
   flush(): void {
     if (this.#writing || this.#stopped) return;
-    const { outgoing, counters, hasRoom } = this.#session;
-    let bytes = this.#control.take(hasRoom) ?? outgoing.nextSegment();
-    if (bytes === undefined && this.#goodbye) {
-      bytes = this.#goodbye;
-      this.#goodbye = undefined;
+    for (let bytes = this.#next(); bytes !== undefined; bytes = this.#next()) {
+      this.#session.counters.bytesSent += bytes.length;
+      const done = this.#transport.writeNow?.(bytes) ?? 0;
+      if (done < bytes.length) {
+        this.#writing = true;
+        this.#transport.write(bytes.subarray(done)).then(this.#written, this.#lost);
+        return;
+      }
+      this.#session.outgoing.written();
+      this.#relieveSoon();
     }
-    if (bytes === undefined) return;
-    this.#writing = true;
-    counters.bytesSent += bytes.length;
-    this.#transport.write(bytes).then(this.#written, this.#lost);
+  }
+
+  /** What is to be written next: what keeps the link going, what was encoded, a goodbye. */
+  #next(): Uint8Array | undefined {
+    const bytes = this.#control.take(this.#session.hasRoom) ?? this.#session.outgoing.nextSegment();
+    if (bytes !== undefined) return bytes;
+    const goodbye = this.#goodbye;
+    this.#goodbye = undefined;
+    return goodbye;
+  }
+
+  /** Whoever waits for room has his turn after what is going on. */
+  #relieveSoon(): void {
+    if (this.#relieving) return;
+    this.#relieving = true;
+    queueMicrotask(this.#relieve);
   }
 
   /** Sends what may still leave, then the goodbye; then waits a moment for the peer to close. */
@@ -248,6 +266,12 @@ export class Connection {
     this.#writing = false;
     if (this.#stopped) return;
     this.#session.outgoing.written();
+    this.#relieve();
+  };
+
+  readonly #relieve = (): void => {
+    this.#relieving = false;
+    if (this.#stopped) return;
     try {
       this.#session.relieved();
     } catch (error) {

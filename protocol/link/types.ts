@@ -21,6 +21,11 @@ export interface Transport extends AsyncDisposable {
   read(into: Uint8Array): Promise<number | null>;
   /** Resolves when all of `bytes` is handed to the network; the caller keeps `bytes` unchanged until then. */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Hands the network as many of `bytes` as it takes at once, and returns how many: 0 too where it is broken, since the
+   * next {@linkcode write} says why. Not while one is under way. Where there is no such call, all goes by `write`.
+   */
+  writeNow?(bytes: Uint8Array): number;
   /** Closes both directions; idempotent, never throws. */
   close(): void;
 }

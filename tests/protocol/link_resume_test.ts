@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { Transport } from "../../protocol/mod.ts";
 import { cutAfter } from "../support/link_cutter.ts";
 import { linkPair } from "../support/link_pair.ts";
+import { takingNow } from "../support/link_taker.ts";
 import {
   BASE,
   type EndState,
@@ -91,6 +92,27 @@ Deno.test("a session cut again and again, anywhere, is the whole session", async
           : [card, cutAfter(host, cut.at, cut.swallow)];
       });
       assertEquals(again.outcome, whole.outcome, JSON.stringify(cuts));
+    }),
+    { numRuns: 150 },
+  );
+});
+
+Deno.test("a session is the whole session, however much of it the network takes at once", async () => {
+  const whole = await run();
+  const taken = fc.array(fc.oneof(fc.constant(0), fc.nat(300), fc.constant(Infinity)), {
+    minLength: 1,
+  });
+  const cuts = fc.array(fc.integer({ min: 129, max: 900 }), { maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(taken, cuts, async (taken, cuts) => {
+      let calls = 0;
+      const takes = () => taken[calls++ % taken.length]!;
+      const again = await run((n, card, host) => [
+        takingNow(card, takes),
+        takingNow(cuts[n] === undefined ? host : cutAfter(host, cuts[n], false), takes),
+      ]);
+      assertGreater(calls, 0);
+      assertEquals(again.outcome, whole.outcome);
     }),
     { numRuns: 150 },
   );

@@ -11,6 +11,7 @@ import { RecordingCompleter } from "../support/link_completer.ts";
 import { cutAfter } from "../support/link_cutter.ts";
 import { cardGreeting, frame, hex, rawCard, RawPeer } from "../support/link_peer.ts";
 import { linkPair } from "../support/link_pair.ts";
+import { takingNow } from "../support/link_taker.ts";
 
 const FIRST = 0xffff_ff00;
 const { limits } = cardGreeting();
@@ -180,6 +181,17 @@ Deno.test("Link.writable goes with the bytes that wait for the transport, long b
   card.link.onWritable(resumed.resolve);
   // They are read, and none is acknowledged.
   for (let got = 0; got < posted; got += piece.length) await card.peer.next(0x10);
+  await resumed.promise;
+  assert(card.link.writable);
+});
+
+Deno.test("who waits for what the network takes at once has his turn without a word from the peer", async () => {
+  await using card = await rawCard({}, cardGreeting(), (host) => takingNow(host, () => Infinity));
+  const piece = new Uint8Array(64 * 1024);
+  while (card.link.writable) card.link.postWrite(0, piece);
+  const resumed = Promise.withResolvers<void>();
+  card.link.onWritable(resumed.resolve);
+  // The peer reads nothing.
   await resumed.promise;
   assert(card.link.writable);
 });

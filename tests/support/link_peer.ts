@@ -183,6 +183,7 @@ export interface RawCard extends Victim {
 export async function rawCard(
   limits: Partial<LinkLimits> = {},
   greeting: Greeting = cardGreeting(),
+  over: (host: Transport) => Transport = (host) => host,
 ): Promise<RawCard> {
   const [near, far] = memoryTransportPair();
   const completer = new RecordingCompleter();
@@ -197,7 +198,7 @@ export async function rawCard(
     onLink: made.resolve,
     onRefused: (_peer, reason, text) => refused.push(`${reason}: ${text}`),
   });
-  void server.serve(near);
+  void server.serve(over(near));
   const peer = new RawPeer(far);
   await peer.send(encodeGreeting(greeting));
   const answer = await peer.greeting();
