@@ -28,8 +28,8 @@ import { type Libc, openLibc } from "./_libc.ts";
 
 /** Longest time to poll before sleeping, ms: a wait that is over by then is shorter than to be woken up. */
 const POLL_MS = 0.06;
-/** A wait that was no longer than this may be followed by polling, ms. */
-const SHORT_MS = 0.1;
+/** A wait that took no longer, waking up included, is followed by polling, ms: the next one is likely to be as short. */
+const SHORT_MS = 0.08;
 /** Time in which no real wait gives the event loop its turn, ms. */
 const TURN_MS = 1;
 
@@ -104,6 +104,7 @@ class LinkSocket implements Transport {
 
   async read(into: Uint8Array): Promise<number | null> {
     const start = performance.now();
+    let polled = false;
     if (this.#short && heard === this && !this.#writing && start < turned + TURN_MS) {
       do {
         const count = this.#readNow(into);
@@ -111,10 +112,11 @@ class LinkSocket implements Transport {
         // Whatever else is ready goes first.
         await undefined;
       } while (!this.#closed && performance.now() < start + POLL_MS);
+      polled = true;
     }
     const count = await this.#below.read(into);
     turned = performance.now();
-    this.#short = turned < start + SHORT_MS;
+    this.#short = !polled && turned < start + SHORT_MS;
     heard = this;
     return count;
   }
