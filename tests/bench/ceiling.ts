@@ -10,6 +10,7 @@ import type { HostQuestion } from "./ceiling_host.ts";
 import { Conversation } from "./conversation.ts";
 
 const PERMISSIONS = ["--allow-net=127.0.0.1"];
+const HOST_PERMISSIONS = [...PERMISSIONS, "--allow-ffi"];
 
 export class Ceiling implements AsyncDisposable {
   readonly #host: Conversation;
@@ -24,8 +25,8 @@ export class Ceiling implements AsyncDisposable {
   static async start(image?: string): Promise<Ceiling> {
     await using starting = new AsyncDisposableStack();
     const [permissions, args] = image === undefined
-      ? [PERMISSIONS, []]
-      : [[...PERMISSIONS, `--allow-read=${image}`, `--allow-write=${image}`], [image]];
+      ? [HOST_PERMISSIONS, []]
+      : [[...HOST_PERMISSIONS, `--allow-read=${image}`, `--allow-write=${image}`], [image]];
     const host = starting.use(new Conversation("ceiling_host.ts", permissions, args));
     const port = await host.ask<number>({ type: "listen" } satisfies HostQuestion);
     const card = new Conversation("ceiling_card.ts", PERMISSIONS, [String(port)]);

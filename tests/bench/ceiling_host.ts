@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { pollConnections } from "../../host/backends/link_socket.ts";
 import { type Completer, type Link, LinkServer, listenTcp } from "../../protocol/mod.ts";
 import { CeilingDisk } from "./ceiling_disk.ts";
 import { DATA, type Load } from "./ceiling_layout.ts";
@@ -34,7 +35,8 @@ const completer: Completer = {
   batchEnd() {},
 };
 
-const listener = listenTcp("127.0.0.1", 0);
+// As the host does.
+const listener = pollConnections(listenTcp("127.0.0.1", 0));
 const server = new LinkServer({
   epoch: 1n,
   identity: crypto.getRandomValues(new Uint8Array(16)),
