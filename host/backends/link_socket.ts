@@ -27,9 +27,9 @@ import { ERRNO, errorText } from "./_errno.ts";
 import { type Libc, openLibc } from "./_libc.ts";
 
 /** Longest time to poll before sleeping, ms: a wait that is over by then is shorter than to be woken up. */
-const POLL_MS = 0.06;
+const POLL_MS = 0.1;
 /** A wait that took no longer, waking up included, is followed by polling, ms: the next one is likely to be as short. */
-const SHORT_MS = 0.08;
+const SHORT_MS = 0.15;
 /** Time in which no real wait gives the event loop its turn, ms. */
 const TURN_MS = 1;
 
