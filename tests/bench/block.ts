@@ -33,12 +33,16 @@ const WANTED_SMALL = "ratio at least 1.3";
 const WANTED_LARGE = "ratio at least 1";
 const WANTED_OF_LINK = "ratio at least 0.7";
 
+/** Seconds. One request at a time is slow to find its pace: each wait depends on how long the last one was. */
+const QUICK = { 1: 0.2, 32: 0.06 } as const;
+const WHOLE = { 1: 1, 32: 1 } as const;
+
 interface Variant {
   readonly name: string;
   /** None if it is not there. */
   readonly rounds: number;
-  /** Of each load. */
-  readonly seconds: number;
+  /** Of each load, by its depth. */
+  readonly seconds: Readonly<Record<1 | 32, number>>;
   /** It compiles its code while it runs. */
   readonly compiles: boolean;
   /** Runs `loads` one after the other. */
@@ -53,7 +57,7 @@ export async function block(context: BenchContext): Promise<Row[]> {
   progress("warm-up");
   for (const { run, compiles } of variants.filter(({ rounds }) => rounds > 0)) {
     if (compiles) await run(warmUpOf(LOADS), quick ? 0.1 : 0.5);
-    await run(kinds[0]!, quick ? 0.17 : 0.5);
+    await run(kinds[0]!, quick ? 0.2 : 2);
   }
   const rows: Row[] = [];
   for (const loads of kinds) {
@@ -77,14 +81,14 @@ async function start(
     Ceiling.start(disk).then(own),
     quick ? undefined : Ceiling.start().then(own),
   ]);
-  const often = { rounds: quick ? 2 : 5, seconds: quick ? 0.06 : 1, compiles: true };
+  const often = { rounds: quick ? 2 : 5, seconds: quick ? QUICK : WHOLE, compiles: true };
   return [
     { name: BRIDGE, ...often, run: oneByOne((load, seconds) => runLoad(card, load, seconds)) },
     {
       name: FIO,
       // What it does before and after a load takes a quarter of a second.
       rounds: fio === null ? 0 : quick ? 1 : often.rounds,
-      seconds: quick ? 0.08 : often.seconds,
+      seconds: often.seconds,
       compiles: false,
       run: (loads, seconds) => fio!.run(loads, seconds),
     },
@@ -121,7 +125,7 @@ async function measure(
   for (let round = 0; round < rounds; round++) {
     for (const [number, variant] of variants.entries()) {
       if (round >= variant.rounds) continue;
-      const results = await variant.run(loads, variant.seconds);
+      const results = await variant.run(loads, variant.seconds[loads[0]!.depth]);
       for (const [index, result] of results.entries()) cells[index]![number]!.add(result);
     }
   }

@@ -17,7 +17,7 @@ const DEPTHS = [1, 32] as const;
 export interface DiskLoad {
   readonly rw: (typeof WAYS)[number];
   readonly bs: keyof typeof SIZES;
-  readonly depth: number;
+  readonly depth: (typeof DEPTHS)[number];
 }
 
 /** All sizes, ways and depths. */
