@@ -63,6 +63,8 @@ const RING_ENTRY = 4;
 const INDEX = 2;
 /** Runs of records in one posted write: the ring entries take up to two spans more, the index one. */
 const MAX_RUNS = MAX_SPANS - 3;
+/** Bytes of a large record that leave while the rest of it is copied: the host is awake when that comes. */
+const EARLY = 256 * 1024;
 /** Below this, a loop copies faster than a view is made. */
 const SHORT_COPY = 48;
 
@@ -231,7 +233,12 @@ export class MirrorWriter {
     const header = encodeRecordHeader(viewOf(large), 0, draft, walker, draft.listed);
     this.#requester.postWrite(address, large.subarray(0, header));
     this.#startGather(draft);
+    let early = EARLY;
     for (let done = 0; done < draft.pushedLength;) {
+      if (done >= early) {
+        this.#requester.flush();
+        early = Infinity;
+      }
       const length = Math.min(this.#requester.maxPayload, draft.pushedLength - done);
       this.#spans.clear();
       this.#spans.add(address + header + done, length);

@@ -100,6 +100,21 @@ Deno.test("kick() hands the batch over at once for a queue that was idle, and le
   assertEquals(rig.toHost.flushes, 1, "one is in flight");
 });
 
+Deno.test("the first 256 KiB of a large record leave while the rest of it is copied", () => {
+  const KIB = 1024;
+  const rig = new MirrorRig({ pushLimit: 512 * KIB, stagingLength: 4096 * KIB });
+  const add = (length: number) => rig.driver.add([{ address: BUFFERS, length }], []);
+  add(256 * KIB);
+  rig.notify();
+  assertEquals(rig.toHost.flushes, 1, "for an idle queue");
+  add(256 * KIB + 1);
+  rig.notify();
+  assertEquals(rig.toHost.flushes, 2);
+  add(512 * KIB);
+  rig.notify();
+  assertEquals(rig.toHost.flushes, 3);
+});
+
 Deno.test("used() says whether the driver wants an interrupt: flags without EVENT_IDX", () => {
   const rig = new MirrorRig({ eventIndex: false });
   const round = () => {
