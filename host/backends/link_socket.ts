@@ -104,20 +104,19 @@ class LinkSocket implements Transport {
 
   async read(into: Uint8Array): Promise<number | null> {
     const start = performance.now();
-    let polled = false;
-    if (this.#short && heard === this && !this.#writing && start < turned + TURN_MS) {
+    const polls = this.#expectsMore(start);
+    if (polls) {
       do {
         const count = this.#readNow(into);
         if (count !== undefined) return count === 0 ? null : count;
         // Whatever else is ready goes first.
         await undefined;
       } while (!this.#closed && performance.now() < start + POLL_MS);
-      polled = true;
     }
     const count = await this.#below.read(into);
     turned = performance.now();
-    this.#short = !polled && turned < start + SHORT_MS;
-    heard = this;
+    this.#short = !polls && turned < start + SHORT_MS;
+    if (!this.#closed) heard = this;
     return count;
   }
 
@@ -146,6 +145,12 @@ class LinkSocket implements Transport {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.#below[Symbol.asyncDispose]();
+  }
+
+  /** The last wait was a short one, nobody else was heard since, and the event loop is not overdue. */
+  #expectsMore(now: number): boolean {
+    return this.#short && heard === this && now < turned + TURN_MS && !this.#writing &&
+      !this.#closed;
   }
 
   /** What is there now: 0 at the end of the stream, undefined if nothing has come. */
