@@ -5,8 +5,9 @@
  * handler cannot take the chain now ({@linkcode ChainPump.resume}), or the turn's budget is spent (the next macrotask).
  * The budget has a time, too: a disk that keeps the process for 200 ms a request must not keep it for 64 requests, or
  * the peer waits in vain for a sign of life.
- * Whatever is given back in one turn is published once; or, where the driver waits for it, in parts of some chains, so
- * that it takes the first while the others are served.
+ * Whatever is given back in one turn is published once; or, where the driver waits for it and nobody else has turns, in
+ * parts of some chains, so that it takes the first while the others are served. Between the turns of many there is enough
+ * that goes on at the same time, and a part is a system call more.
  *
  * Invariant: a chain that was popped is either given back, held by the handler, or the pump's one held chain.
  *
@@ -34,9 +35,12 @@ export type ChainHandler = (chain: DescriptorChain) => boolean;
 type State = "idle" | "running" | "blocked" | "full" | "yielded" | "late" | "stopped";
 
 export interface ChainPumpOptions {
-  /** Chains of a turn after which those given back leave, and again after as many. */
+  /** Chains of a turn after which those given back leave, and again after as many, while no other pump has turns. */
   readonly early?: number;
 }
+
+/** The pump that had the last turn of all in this process. */
+let served: ChainPump | undefined;
 
 export class ChainPump {
   readonly #session: DeviceSession;
@@ -54,7 +58,7 @@ export class ChainPump {
     session: DeviceSession,
     queue: DeviceQueue,
     handle: ChainHandler,
-    { early = TURN_CHAINS }: ChainPumpOptions = {},
+    { early = Infinity }: ChainPumpOptions = {},
   ) {
     this.#session = session;
     this.#queue = queue;
@@ -86,6 +90,7 @@ export class ChainPump {
   stop(): void {
     this.#state = "stopped";
     this.#held = undefined;
+    if (served === this) served = undefined;
     if (this.#immediate !== undefined) clearImmediate(this.#immediate);
     clearTimeout(this.#timer);
   }
@@ -105,9 +110,11 @@ export class ChainPump {
 
   #turn(): void {
     this.#state = "running";
+    const alone = served === this;
+    served = this;
     let next: State;
     try {
-      next = this.#take();
+      next = this.#take(alone ? this.#early : Infinity);
     } catch (error) {
       // What was done before the bad chain is done.
       this.#publish();
@@ -138,9 +145,10 @@ export class ChainPump {
     this.#session.flush();
   }
 
-  #take(): State {
+  /** @param part chains after which what was given back leaves */
+  #take(part: number): State {
     let bytes = TURN_BYTES;
-    let early = this.#early;
+    let early = part;
     const end = Date.now() + TURN_MS;
     for (let chains = TURN_CHAINS; chains > 0 && bytes > 0; chains--) {
       if (!this.#session.writable) return "full";
@@ -156,7 +164,7 @@ export class ChainPump {
         if (Date.now() > end) return "late";
         if (--early === 0) {
           this.#publishNow();
-          early = this.#early;
+          early = part;
         }
       } else if (!this.#resumed) {
         return "blocked";

@@ -29,9 +29,24 @@ Deno.test("ChainPump gives a batch back with one publish", () => {
 
 Deno.test("ChainPump lets the first of a turn leave early, where that is asked for", () => {
   const { session, queue, pump } = pumped(give, { early: 4 });
+  pump.kick();
   for (let i = 0; i < 10; i++) queue.add({});
   pump.kick();
   assertEquals([queue.used.length, queue.publishes, session.flushes], [10, 3, 2]);
+});
+
+Deno.test("ChainPump lets nothing leave early when another pump had the last turn", () => {
+  const one = pumped(give, { early: 4 });
+  const two = pumped(give, { early: 4 });
+  for (let round = 0; round < 3; round++) {
+    for (const { queue, pump } of [one, two]) {
+      for (let i = 0; i < 10; i++) queue.add({});
+      pump.kick();
+    }
+  }
+  for (const { session, queue } of [one, two]) {
+    assertEquals([queue.used.length, queue.publishes, session.flushes], [30, 3, 0]);
+  }
 });
 
 Deno.test("ChainPump publishes once for chains given back later in one turn", async () => {
