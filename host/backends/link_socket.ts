@@ -14,6 +14,8 @@
  * `--allow-ffi`) is left as it is. Deno's own reads and writes stay as good as before in between: its sockets do not
  * block, and both sides make the same calls.
  *
+ * **Budget:** 0.15 us a request at depth 32 (tests/bench/README.md, "Budgets").
+ *
  * @module
  */
 import {
