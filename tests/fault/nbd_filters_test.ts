@@ -191,8 +191,10 @@ Deno.test({
   await t.step("a full store is EIO too: a block device has no other word", async () => {
     const direct = `dd if=/dev/zero of=/dev/vde bs=${BLOCK} count=1 oflag=direct conv=notrunc`;
     await trigger("full");
-    assertMatch((await shell.run(direct)).output, EIO);
-    assertMatch(told().at(-1)!, /the server says ENOSPC/);
+    // The host tells of so many errors a second, and counts the rest.
+    do assertMatch((await shell.run(direct)).output, EIO); while (
+      !told().some((error) => error.includes("the server says ENOSPC"))
+    );
     await over("full");
     assertEquals((await shell.run(direct)).status, 0);
   });
