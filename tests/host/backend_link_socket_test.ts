@@ -1,7 +1,16 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { pollConnections } from "../../host/backends/link_socket.ts";
 import { LinkError, listenTcp, type TcpListener, type Transport } from "../../protocol/mod.ts";
 import { Random } from "../support/random.ts";
+
+/** What tells of sockets (iproute2). */
+async function hasSs(): Promise<boolean> {
+  try {
+    return (await new Deno.Command("ss", { args: ["-V"], stdout: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
 
 interface Reads {
   count: number;
@@ -152,6 +161,19 @@ Deno.test("writeNow() to a peer that is gone takes nothing; the write that follo
   }
   assertEquals(transport.writeNow!(bytes), 0);
   await assertRejects(() => transport.write(bytes), LinkError, `Cannot write to ${transport.peer}`);
+});
+
+Deno.test("On loopback what the host sends is not paced, whatever the system's default is", {
+  ignore: !await hasSs(),
+}, async () => {
+  await using listener = pollConnections(listenTcp("127.0.0.1", 0));
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.port });
+  await using transport = (await listener.accept())!;
+  const { stdout } = await new Deno.Command("ss", {
+    args: ["-Htni", "state", "established", "sport", "=", `:${listener.port}`],
+  }).output();
+  assertMatch(new TextDecoder().decode(stdout), / reno /, transport.peer);
+  client.close();
 });
 
 Deno.test("The end of the stream is null", async () => {
