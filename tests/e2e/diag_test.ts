@@ -9,6 +9,7 @@ import {
   randomBytes,
   temporaryFolder,
 } from "../support/lab.ts";
+import { hasSs } from "../support/needs.ts";
 import type { LabEvent } from "../support/lab_process.ts";
 
 const passt = await passtEnvironment();
@@ -37,6 +38,19 @@ Deno.test("diag lists the virtio functions, and what it wrote is what the host's
   assertEquals(lines[2], `${ZEROS}  vda`);
   assertEquals(lines[3], `${digest("sha256", random)}  vda`);
   assertEquals(await readAt(disk, 16 << 20, random.length), random);
+});
+
+Deno.test({
+  name: "a host process has its card's socket in its own hands: it is not paced on loopback",
+  ignore: !await hasSs(),
+}, async () => {
+  await using lab = await Lab.start({ os: "diag" });
+  await lab.online();
+  const { port } = await lab.host.event(({ type }) => type === "listening");
+  const { stdout } = await new Deno.Command("ss", {
+    args: ["-Htni", "state", "established", "sport", "=", `:${port}`],
+  }).output();
+  assertMatch(new TextDecoder().decode(stdout), / reno /);
 });
 
 Deno.test({

@@ -1,16 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { pollConnections } from "../../host/backends/link_socket.ts";
 import { LinkError, listenTcp, type TcpListener, type Transport } from "../../protocol/mod.ts";
+import { hasSs } from "../support/needs.ts";
 import { Random } from "../support/random.ts";
-
-/** What tells of sockets (iproute2). */
-async function hasSs(): Promise<boolean> {
-  try {
-    return (await new Deno.Command("ss", { args: ["-V"], stdout: "null" }).output()).success;
-  } catch {
-    return false;
-  }
-}
 
 interface Reads {
   count: number;

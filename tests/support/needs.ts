@@ -59,3 +59,12 @@ async function exists(path: string): Promise<boolean> {
     return false;
   }
 }
+
+/** What tells of sockets (iproute2). */
+export async function hasSs(): Promise<boolean> {
+  try {
+    return (await new Deno.Command("ss", { args: ["-V"], stdout: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
